@@ -1,0 +1,23 @@
+"""Publishing SPF and DKIM records: one module per back-end, the same two functions in each."""
+
+from typing import Protocol
+
+from mailsvc.core.dns_records import TxtRecord
+
+
+class Publisher(Protocol):
+    """Where records are published. Both calls may be repeated: the second one finds the work done and succeeds.
+
+    Both return once the back-end has taken the change, and raise PublishFailed otherwise, within ``TIME_LIMIT`` seconds.
+    After a PublishFailed it is unknown whether the change reached the world.
+    """
+
+    def publish(self, record: TxtRecord) -> None:
+        """Make this record, and no other value of ours for its name, visible. Foreign records of the name are left alone."""
+
+    def withdraw(self, record: TxtRecord) -> None:
+        """Make exactly this record invisible."""
+
+
+TIME_LIMIT = 5.0
+"""Seconds that one publish or withdraw may take in all."""
