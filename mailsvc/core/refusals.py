@@ -15,8 +15,7 @@ class Refusal(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name}={value}" for name, value in self.facts.items())
-        return f"{type(self).__name__}({facts})"
+        return ", ".join(f"{name}={value}" for name, value in self.facts.items())
 
 
 class BadInput(Refusal):
@@ -77,6 +76,10 @@ class ForwardLoop(Refusal):
 
 class StillOwnsDomains(Refusal):
     """The user cannot be removed while domains belong to him. Facts: ``user``, ``domains``."""
+
+
+class LastRoot(Refusal):
+    """Without this user nobody could administer the server. Fact: ``user``."""
 
 
 class PublishFailed(Refusal):

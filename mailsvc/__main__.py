@@ -1,0 +1,5 @@
+"""``python -m mailsvc``."""
+
+from mailsvc.cli import main
+
+main()

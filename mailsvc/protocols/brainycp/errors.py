@@ -1,0 +1,45 @@
+"""Answers in this wire's one shape, and the answers to what never reached an operation."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from mailsvc.observation import note
+from mailsvc.protocols.brainycp.operations import BROKEN, REFUSED_METHOD, TOO_LARGE, WRONG_COMMAND
+from mailsvc.protocols.brainycp.outcomes import RU, Outcome
+
+CONTENT_TYPE = "application/json; charset=utf-8"
+NO_FACTS: dict[str, object] = {}
+
+
+def reply(
+    outcome: Outcome,
+    language: str,
+    facts: dict[str, object] = NO_FACTS,
+    members: Mapping[str, Any] = NO_FACTS,
+    allow: str | None = None,
+) -> Response:
+    """The one object of this wire: both pairs of names, so that both kinds of client work, then ``members``."""
+    text = outcome.say(language, facts)
+    body = {"error": outcome.code, "mess": text, "code": outcome.code, "message": text, **members}
+    note(code=outcome.code)
+    response = Response(json.dumps(body, ensure_ascii=False), outcome.status, content_type=CONTENT_TYPE)
+    if allow is not None:
+        response.headers["Allow"] = allow
+    return response
+
+
+def outside(error: Exception) -> Response:
+    """The answer to an error on this dialect's paths that no operation could answer: the language was not read yet."""
+    if isinstance(error, RequestEntityTooLarge):
+        return reply(TOO_LARGE, RU)
+    if isinstance(error, MethodNotAllowed):
+        return reply(REFUSED_METHOD, RU, allow="GET, POST")
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        response = reply(WRONG_COMMAND, RU)
+        response.status_code = error.code
+        return response
+    return reply(BROKEN, RU)

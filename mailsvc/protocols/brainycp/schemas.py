@@ -1,0 +1,102 @@
+"""What each operation reads from the fields, checked and made canonical. Never asks the store.
+
+The fields are strict: what core refuses is a ValidationError, and so is any text that is not clean.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from mailsvc.core.addresses import Address, domain_name, mail_address, mailbox_address
+from mailsvc.core.passwords import checked_password
+from mailsvc.core.quotas import quota_mib
+from mailsvc.core.refusals import BadInput
+from mailsvc.core.texts import is_clean
+
+TRUE = frozenset({"1", "y", "yes", "on", "true"})
+FALSE = frozenset({"0", "n", "no", "off", "false", ""})
+
+
+class Text(fields.Field[Any]):
+    """A field whose text ``rule`` turns into a value or refuses."""
+
+    def __init__(self, rule: Callable[[str], Any], **options: Any) -> None:  # noqa: ANN401 - marshmallow's own
+        super().__init__(**options)
+        self._rule = rule
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ANN401 - marshmallow's own
+        try:
+            return self._rule(value)
+        except BadInput:
+            raise ValidationError("bad") from None
+
+
+def _clean(rule: Callable[[str], Any]) -> Callable[[str], Any]:
+    @functools.wraps(rule)
+    def checked(text: str) -> Any:  # noqa: ANN401 - whatever the rule gives
+        if not is_clean(text):
+            raise BadInput(field="text")
+        return rule(text)
+
+    return checked
+
+
+@_clean
+def _targets(text: str) -> list[Address]:
+    """The addresses of a comma-separated list, first place kept. Raises BadInput, also when nothing is left."""
+    items = [item for item in (part.strip(" ") for part in text.split(",")) if item]
+    if not items:
+        raise BadInput(field="target")
+    return list(dict.fromkeys(mail_address(item) for item in items))
+
+
+@_clean
+def _save_local(text: str) -> bool:
+    word = text.strip(" ").lower()
+    if word not in TRUE | FALSE:
+        raise BadInput(field="save_local")
+    return word in TRUE
+
+
+class Nothing(Schema):
+    """An operation without fields of its own."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class AddMail(Nothing):
+    """``password`` is the mailbox's, which identity has told from the caller's."""
+
+    email = Text(_clean(mailbox_address), required=True)
+    password = Text(checked_password, required=True)
+    quota = Text(_clean(quota_mib), required=True)
+
+
+class DelMail(Nothing):
+    """The page stars ``password`` and ``quota`` too; deleting needs neither."""
+
+    email = Text(_clean(mail_address), required=True)
+
+
+class AddForward(Nothing):
+    """``save_local`` absent is not the same as false."""
+
+    source = Text(_clean(mail_address), required=True)
+    target = Text(_targets, required=True)
+    save_local = Text(_save_local)
+
+
+class DelForward(Nothing):
+    """Without ``target`` the whole rule goes."""
+
+    source = Text(_clean(mail_address), required=True)
+    target = Text(_targets)
+
+
+class OneDomain(Nothing):
+    """SPF and DKIM switches."""
+
+    domain = Text(_clean(domain_name), required=True)

@@ -1,0 +1,28 @@
+"""The domains an acting user may touch: every domain when he is root, else the domains he owns."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select
+
+from mailsvc.core.acts import PanelUser
+from mailsvc.core.refusals import UnknownDomain
+from mailsvc.store.models import Domain
+
+_DOMAIN = select(Domain.id, Domain.name, Domain.owner_id).where(Domain.name == bindparam("name"))
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedDomain:
+    """A domain that the acting user may touch."""
+
+    id: int
+    name: str
+    owner_id: int
+
+
+def domain(unit: Connection, acting: PanelUser, name: str) -> ScopedDomain:
+    """The domain ``name``. Raises UnknownDomain alike for a domain that is not there and one that is somebody else's."""
+    row = unit.execute(_DOMAIN, {"name": name}).one_or_none()
+    if row is None or not (acting.is_root or row.owner_id == acting.id):
+        raise UnknownDomain(domain=name)
+    return ScopedDomain(row.id, row.name, row.owner_id)

@@ -1,0 +1,133 @@
+"""Connections and units of work. What differs between SQLite and PostgreSQL about them is said here and nowhere else."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, event
+
+import config
+from mailsvc.store import checkpoint, files
+from mailsvc.store.models import Base
+
+db = SQLAlchemy(metadata=Base.metadata, disable_autonaming=True)
+
+BUSY_SECONDS = 5
+"""How long a unit waits for its turn to write before it gives up."""
+
+WRITE_LOCK = 0x6D61696C
+"""The advisory lock that makes writers take turns on PostgreSQL, as BEGIN IMMEDIATE does on SQLite."""
+
+SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "PRAGMA foreign_keys = ON",
+    # An acknowledged change must survive a power cut.
+    "PRAGMA synchronous = FULL",
+    # One place checkpoints: mailsvc.store.checkpoint says why.
+    "PRAGMA wal_autocheckpoint = 0",
+)
+
+POSTGRES_OPTIONS = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout=60s -c synchronous_commit=on"
+
+
+class Store:
+    """The database of one application.
+
+    ``reading()`` and ``writing()`` are the only ways in. A unit of writing is one transaction that nobody else writes
+    beside: on both engines writers take turns, so that what it has read stays true until it commits. Hash, validate and
+    resolve before it; think inside it as little as possible.
+    """
+
+    def __init__(self, app: Flask, settings: config.Settings) -> None:
+        app.config["SQLALCHEMY_DATABASE_URI"] = url_of(settings)
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(settings)
+        db.init_app(app)
+        with app.app_context():
+            self.engine = db.engine
+        self.file = settings.database_file
+        self._turn = threading.Lock()
+        arrange(self.engine)
+        self._writer = self.engine.execution_options(unit="writing")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for statements that each see the latest commit. Nothing it does is kept."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction: durable when the block ends, undone when it raises."""
+        # Threads of one process queue here, in turn and at no cost, instead of polling for SQLite's lock.
+        with self._turn:
+            with self._writer.begin() as connection:
+                yield connection
+            if self.file is not None:
+                checkpoint.when_due(self.file)
+
+    def close(self) -> None:
+        """Let go of every connection; the next unit opens new ones."""
+        self.engine.dispose()
+
+
+def url_of(settings: config.Settings) -> sa.URL:
+    """Where the database is."""
+    if settings.database_file is not None:
+        return sa.URL.create("sqlite", database=str(settings.database_file))
+    assert settings.database_url is not None
+    return sa.make_url(settings.database_url)
+
+
+def _engine_options(settings: config.Settings) -> dict[str, Any]:
+    # A connection for each thread, kept: opening one per request costs more than the request.
+    options: dict[str, Any] = {
+        "pool_size": settings.threads, "max_overflow": 4, "pool_timeout": BUSY_SECONDS,
+        # An error text with its parameters would carry hashes and sealed keys into the log.
+        "hide_parameters": True,
+    }
+    if settings.database_file is None:
+        options |= {"pool_pre_ping": True, "connect_args": {"options": POSTGRES_OPTIONS, "connect_timeout": 5}}
+    return options
+
+
+def arrange(engine: Engine) -> None:
+    """Set ``engine`` up so that its connections and transactions behave as Store promises."""
+    if engine.dialect.name == "sqlite":
+        file = Path(str(engine.url.database))
+        event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, file))
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgres)
+
+
+def _prepare_sqlite(connection: Any, file: Path) -> None:  # noqa: ANN401 - whatever the driver gives
+    # The driver's own idea of when to begin is switched off; _begin_sqlite decides.
+    connection.isolation_level = None
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(pragma)
+    # SQLite makes its companions when it first reads, with the database's mode; the mail servers need another.
+    connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+    files.set_mode(files.companions(file)[1], files.SHARED_INDEX_MODE)
+
+
+def _is_writing(connection: Connection) -> bool:
+    return connection.get_execution_options().get("unit") == "writing"
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred BEGIN that reads and then writes loses most of its transactions under load to "database is locked",
+    # whatever the busy timeout. Reading units need no transaction: each statement sees the latest commit.
+    if _is_writing(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if _is_writing(connection):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
+
+

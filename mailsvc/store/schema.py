@@ -1,0 +1,75 @@
+"""The version of the schema: which one this code needs, which one a database has, and how it gets there."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+import config
+
+MIGRATIONS = config.ROOT / "migrations"
+
+KNOWN = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+"""Every revision, oldest first. Read off the file names, because importing Alembic costs every worker 10 MiB."""
+
+HEAD = KNOWN[-1]
+"""The revision this code needs."""
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a newer mailsvc; this one must not touch it."""
+
+
+def version(connection: Connection) -> str | None:
+    """The revision the database is at, or None when it has no schema yet."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return _revision(connection)
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database is exactly what this code needs. Raises SQLAlchemy's errors when it does not answer."""
+    return _revision(connection) == HEAD
+
+
+def _revision(connection: Connection) -> str | None:
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def refuse_newer(found: str | None) -> None:
+    """Raises SchemaTooNew if ``found`` is a revision this code does not know."""
+    if found is not None and found not in KNOWN:
+        raise SchemaTooNew(f"the database is at schema version {found}; this mailsvc knows none later than {HEAD}")
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to ``revision`` in one transaction. Two processes at once take turns. Raises SchemaTooNew."""
+    _migrate(engine, "upgrade", revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the database back to ``revision`` (``base``: no schema) in one transaction."""
+    _migrate(engine, "downgrade", revision)
+
+
+def _migrate(engine: Engine, direction: str, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    alembic = Config()
+    alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.execution_options(unit="writing").connect() as connection:
+        # A batch rebuild drops and renames tables that others refer to; SQLite heeds this outside a transaction only.
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.rollback()
+        try:
+            with connection.begin():
+                refuse_newer(version(connection))
+                alembic.attributes["connection"] = connection
+                getattr(command, direction)(alembic, revision)
+        finally:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+                connection.rollback()

@@ -1,0 +1,48 @@
+"""Column types that mean the same on SQLite's STRICT tables and on PostgreSQL, so that one set of views serves both."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A row number; on SQLite it must be called INTEGER to be the rowid."""
+
+Words = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text compared and sorted by code point on both engines."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Flag(TypeDecorator[bool]):
+    """A truth value, stored as 1 or 0: a view's ``enabled = 1`` then reads the same everywhere."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> bool | None:
+        return None if value is None else bool(value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, stored as whole milliseconds since 1970."""
+
+    impl = Key
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(milliseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(milliseconds=value)
+
+
+def now() -> datetime:
+    """The present moment in UTC, cut to milliseconds as the store keeps it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,1 @@
+"""Passwords (hashed, never opened) and secrets (sealed, opened with the key file)."""

@@ -1,0 +1,67 @@
+"""Real mail, DNS and database servers for the tests: each runs privately, as a child of the test process.
+
+A test that needs a program asks ``require`` for it. Where the program is absent the test is skipped by name, the closing
+line of the run names the package, and with ``MAILSVC_REQUIRE_SERVERS=1`` the skip is a failure.
+"""
+
+import os
+import random
+import re
+import shutil
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+missing: set[str] = set()
+"""Debian packages that would have enabled the tests skipped so far."""
+
+_LOOPBACK = "127.0.0.1"
+
+
+def require(program: str, package: str) -> str:
+    """The path of ``program``; skips (or fails) the test that asks when it is not installed, naming its ``package``."""
+    path = shutil.which(program, path=os.pathsep.join(_directories()))
+    return path or _give_up(program, package)
+
+
+def require_file(package: str, *patterns: str) -> Path:
+    """The first file below ``/`` that a glob of ``patterns`` matches, for plug-ins packaged apart from their server."""
+    found = next((path for pattern in patterns for path in sorted(Path("/").glob(pattern))), None)
+    return found or _give_up(Path(patterns[0]).name, package)
+
+
+def free_port() -> int:
+    """A loopback port that neither TCP nor UDP uses, from below the range that outgoing connections take theirs from."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM):
+            return port
+
+
+def _directories() -> list[str]:
+    """Where programs are looked for: PATH, the system directories that a plain user's PATH lacks, newest PostgreSQL."""
+    postgresql = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    return [*os.get_exec_path(), "/usr/local/sbin", "/usr/sbin", "/sbin", *map(str, postgresql)]
+
+
+def _version(directory: Path) -> int:
+    digits = re.match(r"[0-9]+", directory.parent.name)
+    return int(digits[0]) if digits else 0
+
+
+def _give_up(what: str, package: str) -> NoReturn:
+    if os.environ.get("MAILSVC_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{what} is not installed (package {package})", pytrace=False)
+    missing.add(package)
+    pytest.skip(f"{what} is not installed (package {package})")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(type=kind) as probe:
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError:
+            return False
+        return True
