@@ -24,7 +24,7 @@ from mailsvc.services import audit
 from mailsvc.services.ports import Ports
 from mailsvc.services.scope import ScopedDomain
 from mailsvc.store.models import DnsRecord, Domain
-from mailsvc.store.types import now
+from mailsvc.store.types import OFF, now
 
 log = logging.getLogger("mailsvc.publication")
 
@@ -44,7 +44,7 @@ _ONE = _ROW.where(
     DnsRecord.name == bindparam("name"),
 )
 _OF_DOMAIN = _ROW.where(DnsRecord.domain_id == bindparam("domain_id")).order_by(DnsRecord.id)
-_UNSETTLED = _ROW.where(DnsRecord.settled.is_(False)).order_by(DnsRecord.id)
+_UNSETTLED = _ROW.where(DnsRecord.settled == OFF).order_by(DnsRecord.id)
 _BY_ID = _ROW.where(DnsRecord.id == bindparam("id"))
 
 

@@ -25,7 +25,7 @@ from mailsvc.services import audit
 from mailsvc.services.ports import Ports
 from mailsvc.store.models import Domain
 from mailsvc.store.models import PanelUser as Row
-from mailsvc.store.types import now
+from mailsvc.store.types import ON, now
 
 NAME_LENGTH = 64
 EMAIL_LENGTH = 254
@@ -47,7 +47,7 @@ _COUNT = (
     .values(mailbox_count=Row.mailbox_count + bindparam("more", type_=sa.Integer))
 )
 _ROOTS_BESIDE = (
-    select(func.count()).select_from(Row).where(Row.role == ROOT, Row.active, Row.name != bindparam("name"))
+    select(func.count()).select_from(Row).where(Row.role == ROOT, Row.active == ON, Row.name != bindparam("name"))
 )
 _DOMAINS_OF = select(func.count()).select_from(Domain).where(Domain.owner_id == bindparam("owner_id"))
 

@@ -10,11 +10,12 @@ from mailsvc.core.dns_records import DEFAULT_TTL, TxtRecord
 from mailsvc.services import dkim, scope, spf
 from mailsvc.services.ports import Ports
 from mailsvc.store.models import DnsRecord, Domain, Server
+from mailsvc.store.types import ON
 
 MX_PREFERENCE = 10
 
 _ENABLED = select(DnsRecord.name, DnsRecord.content).where(
-    DnsRecord.domain_id == bindparam("domain_id"), DnsRecord.enabled
+    DnsRecord.domain_id == bindparam("domain_id"), DnsRecord.enabled == ON
 )
 
 

@@ -29,6 +29,11 @@ class Flag(TypeDecorator[bool]):
         return None if value is None else bool(value)
 
 
+ON = sa.literal(True, Flag())
+OFF = sa.literal(False, Flag())
+"""What a Flag column is compared with: a plain True would be taken for SQL's own, which is no number."""
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment in UTC, stored as whole milliseconds since 1970."""
 

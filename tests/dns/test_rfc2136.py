@@ -299,6 +299,13 @@ def test_of_several_writers_at_once_one_wins(server: NameServer, domain: str, fo
     assert server.txt(domain) == sorted([*foreign, *won])
 
 
+def test_writers_who_do_not_clash_all_get_through(server: NameServer, domain: str) -> None:
+    texts = [f"site-verification={number}" for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda text: updates_to(server).publish(spf(domain, text)), texts))
+    assert server.txt(domain) == texts
+
+
 def test_a_host_name_leads_to_the_server(server: NameServer, domain: str) -> None:
     updates_to(server, {"RFC2136_SERVER": f"localhost:{server.port}"}).publish(spf(domain))
     assert server.txt(domain) == [SPF]
@@ -306,7 +313,7 @@ def test_a_host_name_leads_to_the_server(server: NameServer, domain: str) -> Non
 
 @pytest.fixture
 def slow_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The system's resolver: ``two.test`` has two addresses, nobody listens at the first; ``slow.test`` has none yet."""
+    """The system's resolver, where nobody listens at the first address of two.test, and slow.test takes its time."""
     real, found = socket.getaddrinfo, threading.Event()
 
     def resolve(host: str, *arguments: Any, **options: Any) -> list[Any]:

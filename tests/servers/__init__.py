@@ -1,7 +1,7 @@
 """Real mail, DNS and database servers for the tests: each runs privately, as a child of the test process.
 
-A test that needs a program asks ``require`` for it. Where the program is absent the test is skipped by name, the closing
-line of the run names the package, and with ``MAILSVC_REQUIRE_SERVERS=1`` the skip is a failure.
+A test that needs a program asks ``require`` for it. Where the program is absent the test is skipped by name, and the
+closing line of the run names the package. With ``MAILSVC_REQUIRE_SERVERS=1`` the skip is a failure.
 """
 
 import os
@@ -17,8 +17,6 @@ import pytest
 missing: set[str] = set()
 """Debian packages that would have enabled the tests skipped so far."""
 
-_LOOPBACK = "127.0.0.1"
-
 
 def require(program: str, package: str) -> str:
     """The path of ``program``; skips (or fails) the test that asks when it is not installed, naming its ``package``."""
@@ -33,7 +31,7 @@ def require_file(package: str, *patterns: str) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that neither TCP nor UDP uses, from below the range that outgoing connections take theirs from."""
+    """A loopback port that neither TCP nor UDP uses, below the range that outgoing connections take theirs from."""
     while True:
         port = random.randrange(10_000, 32_000)
         if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM):
@@ -61,7 +59,7 @@ def _give_up(what: str, package: str) -> NoReturn:
 def _is_free(port: int, kind: socket.SocketKind) -> bool:
     with socket.socket(type=kind) as probe:
         try:
-            probe.bind((_LOOPBACK, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
         return True

@@ -13,6 +13,8 @@ from tests.servers.process import Account, run_directory, running
 _REFUSED = 77
 """Exit status of ``doveadm auth test`` (EX_NOPERM): unknown user, disabled, or another password."""
 
+_SQLITE_DRIVER = ("usr/lib*/dovecot/modules/libdriver_sqlite.so", "usr/lib*/dovecot/libdriver_sqlite.so")
+
 _SQL = """
 driver = sqlite
 connect = {database}
@@ -65,7 +67,10 @@ class DovecotAuth:
     configuration: Path
 
     def login(self, user: str, password: str) -> bool:
-        """Whether Dovecot lets ``user`` in. RuntimeError when it cannot tell (the file is unreadable, the view absent)."""
+        """Whether Dovecot lets ``user`` in.
+
+        RuntimeError with its log when it cannot tell: the file is unreadable, the view is absent.
+        """
         done = subprocess.run(
             [self.doveadm, "-c", str(self.configuration), "auth", "test", user, password],
             stdin=subprocess.DEVNULL,
@@ -75,8 +80,8 @@ class DovecotAuth:
             check=False,
         )
         if done.returncode not in (0, _REFUSED) or "code=temp_fail" in done.stdout:
-            log = self.configuration.with_name("dovecot.log").read_text(errors="replace")
-            raise RuntimeError(f"doveadm auth test ended with {done.returncode}\n{done.stdout}{done.stderr}{log[-4000:]}")
+            log = self.configuration.with_name("dovecot.log").read_text(errors="replace")[-4000:]
+            raise RuntimeError(f"doveadm auth test ended with {done.returncode}\n{done.stdout}{done.stderr}{log}")
         return done.returncode == 0
 
     def answers(self) -> bool:
@@ -88,7 +93,7 @@ class DovecotAuth:
 def dovecot_auth(database: Path) -> Iterator[DovecotAuth]:
     """Dovecot on the SQLite file ``database``, run as whoever runs the tests."""
     program, doveadm = require("dovecot", "dovecot-core"), require("doveadm", "dovecot-core")
-    require_file("dovecot-sqlite", "usr/lib*/dovecot/modules/libdriver_sqlite.so", "usr/lib*/dovecot/libdriver_sqlite.so")
+    require_file("dovecot-sqlite", *_SQLITE_DRIVER)
     with run_directory("dovecot") as directory:
         server = DovecotAuth(doveadm, directory / "dovecot.conf")
         server.configuration.write_text(_MAIN.format(directory=directory, account=Account.own()))

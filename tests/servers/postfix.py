@@ -16,7 +16,7 @@ data_directory = {directory}
 
 
 def postmap_lookup(database: Path, query: str, key: str) -> list[str]:
-    """What ``query`` (on one line, with ``%s``, ``%u`` and ``%d`` for parts of the key) finds for ``key``, in its order.
+    """What ``query`` (one line, with ``%s``, ``%u``, ``%d`` for parts of the key) finds for ``key``, in its order.
 
     Nothing found is an empty list; RuntimeError with Postfix's words when it cannot tell.
     """

@@ -1,4 +1,4 @@
-"""A private PostgreSQL: its own cluster, reached through a Unix socket only, without a care for the safety of its data."""
+"""A private PostgreSQL: its own cluster, reached by a Unix socket only, with no care for the safety of its data."""
 
 import signal
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ from tests.servers import require
 from tests.servers.process import Account, run, run_directory, running
 
 _USER = "mailsvc"
+
+_NEW_CLUSTER = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=32MB", "max_connections=100")
 
@@ -34,12 +36,11 @@ class Postgres:
         ``icu_locale`` such as ``en-US`` makes text order as that language does: look-ups and lists must not notice.
         Needs PostgreSQL 15; not together with ``template``.
         """
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template or "template0")
-        )
+        source = sql.Identifier(template or "template0")
+        order: sql.Composable = sql.SQL("")
         if icu_locale is not None:
-            statement += sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(icu_locale))
-        self._run(statement)
+            order = sql.SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(icu_locale))
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(sql.Identifier(name), source, order))
 
     def drop(self, name: str) -> None:
         """Remove a database if it is there, and end the connections to it."""
@@ -53,10 +54,9 @@ class Postgres:
             return False
         return True
 
-    def _run(self, statement: sql.Composable) -> None:
-        with psycopg.connect(
-            host=str(self.socket_directory), port=5432, user=_USER, dbname="postgres", autocommit=True, connect_timeout=5
-        ) as connection:
+    def _run(self, statement: sql.SQL | sql.Composed) -> None:
+        address = self.url("postgres").replace("+psycopg", "")
+        with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
             connection.execute(statement)
 
 
@@ -67,12 +67,7 @@ def postgres() -> Iterator[Postgres]:
     account = Account.unprivileged("postgres", "nobody")  # it refuses to run as root
     with run_directory("postgres", account) as directory:
         data = f"{directory}/data"
-        run(
-            [initdb, "--pgdata", data, "--username", _USER, "--auth=trust", "--no-sync", "--no-instructions"]
-            + ["--encoding=UTF8", "--locale=C.UTF-8"],
-            directory,
-            account,
-        )
+        run([initdb, "--pgdata", data, "--username", _USER, *_NEW_CLUSTER], directory, account)
         settings = (f"unix_socket_directories={directory}", "port=5432", "listen_addresses=", *_FAST)
         server = Postgres(directory)
         arguments = [program, "-D", data, *(word for setting in settings for word in ("-c", setting))]

@@ -15,6 +15,8 @@ import dns.rdtypes.ANY.TXT
 from tests.servers import free_port, require, require_file
 from tests.servers.process import run_directory, running
 
+_SQLITE_BACKEND = ("usr/lib*/*/pdns/libgsqlite3backend.so", "usr/lib*/pdns/libgsqlite3backend.so")
+
 _RECORD = "SELECT content, ttl, prio, type, domain_id, disabled, name, auth FROM pdns_record WHERE disabled = 0"
 _DOMAIN = "SELECT id, name, '' AS master, 0 AS last_check, serial AS notified_serial, type"
 
@@ -27,7 +29,8 @@ _QUERIES = {
     "list-subzone-query": f"{_RECORD} AND (name = :zone OR name LIKE :wildzone) AND domain_id = :domain_id",
     "info-zone-query": f"{_DOMAIN}, '' AS options, '' AS catalog, '' AS account FROM pdns_domain WHERE name = :domain",
     "get-all-domains-query": (
-        "SELECT d.id, d.name, r.content, d.type, '' AS master, d.serial, 0 AS last_check, '' AS account FROM pdns_domain d"
+        "SELECT d.id, d.name, r.content, d.type, '' AS master, d.serial, 0 AS last_check, '' AS account"
+        " FROM pdns_domain d"
         " LEFT JOIN pdns_record r ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
         " WHERE r.disabled = 0 OR :include_disabled"
     ),
@@ -81,7 +84,7 @@ class PowerDns:
 def powerdns(database: Path) -> Iterator[PowerDns]:
     """PowerDNS on the SQLite file ``database``, run as whoever runs the tests."""
     program = require("pdns_server", "pdns-server")
-    backend = require_file("pdns-backend-sqlite3", "usr/lib*/*/pdns/libgsqlite3backend.so", "usr/lib*/pdns/libgsqlite3backend.so")
+    backend = require_file("pdns-backend-sqlite3", *_SQLITE_BACKEND)
     _must_have_views(database)
     with run_directory("powerdns") as directory:
         server = PowerDns("127.0.0.1", free_port())

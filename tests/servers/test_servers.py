@@ -1,8 +1,7 @@
 """The private servers themselves, against hand-made views of the shape that the store promises."""
 
 import os
-import re
-import signal
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from tests.servers.dovecot import DovecotAuth, dovecot_auth
 from tests.servers.postfix import postmap_lookup
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.powerdns import PowerDns, powerdns
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 _ALIASES = "SELECT target FROM postfix_alias WHERE address = '%s'"
 
@@ -189,39 +190,46 @@ from pathlib import Path
 from tests.servers.dovecot import dovecot_auth
 from tests.servers.postgres import postgres
 from tests.servers.powerdns import powerdns
-database = Path(sys.argv[1])
-with postgres() as a, powerdns(database), dovecot_auth(database) as b:
-    print(a.socket_directory, b.configuration.parent, flush=True)
+with postgres(), powerdns(Path(sys.argv[1])), dovecot_auth(Path(sys.argv[1])):
+    print("ready", flush=True)
     time.sleep(60)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child outlives a parent that is killed")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a server outlives tests that are killed")
 def test_no_server_outlives_tests_that_are_killed(database: Path) -> None:
     for program, package in (("postgres", "postgresql"), ("pdns_server", "pdns-server"), ("dovecot", "dovecot-core")):
         servers.require(program, package)
     command = [sys.executable, "-c", _HOLDS_SERVERS, str(database)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."}) as holder:
-        assert holder.stdout is not None
-        directories = holder.stdout.readline().split()
-        assert _processes_of(database, directories)
-        holder.send_signal(signal.SIGKILL)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "ready\n"
+        begun = _descendants(holder.pid)
+        directories = {Path(f"/proc/{pid}/cwd").readlink() for pid in _children(holder.pid)}
+        holder.kill()
 
+    assert len(begun) > len(directories) == 3
     expires = time.monotonic() + 10
-    while _processes_of(database, directories) and time.monotonic() < expires:
-        time.sleep(0.05)
-    assert _processes_of(database, directories) == []
+    while any(map(_lives, begun)) and time.monotonic() < expires:
+        time.sleep(0.01)
+    assert [pid for pid in begun if _lives(pid)] == []
+    for directory in directories:
+        shutil.rmtree(next(path for path in (directory, *directory.parents) if path.parent == Path("/tmp")))
 
 
-def _processes_of(database: Path, directories: list[str]) -> list[str]:
-    """Command lines of living processes that name one of the directories or have the database open."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            opened = [os.readlink(entry) for entry in process.joinpath("fd").iterdir()]
-        except OSError:
-            continue
-        if any(re.match(f"{directory}/", name) for directory in directories for name in [*opened]):
-            found.append(line)
-    return found
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _descendants(pid: int) -> list[int]:
+    return [found for child in _children(pid) for found in (child, *_descendants(child))]
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process is there and not only waiting to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
