@@ -1,8 +1,8 @@
 """Every setting of mailsvc: its name in the environment, its form, its default and its meaning.
 
-Settings are read once, from the environment. Each ``MAILSVC_X`` may be given as ``MAILSVC_X_FILE``, the path of a file that
-holds the value (for secrets). An unknown ``MAILSVC_`` name, an unreadable file and a value out of range are refused with one
-line that names the setting.
+Settings are read once, from the environment. Each ``MAILSVC_X`` may be given as ``MAILSVC_X_FILE``, the path of a
+file that holds the value (for secrets). An unknown ``MAILSVC_`` name, an unreadable file and a value out of range are
+refused with one line that names the setting.
 """
 
 import os
@@ -163,14 +163,17 @@ def _machine_name() -> str:
         return "localhost"
 
 
-def setting(parse: Callable[[str], Any], default: object, *, secret: bool = False) -> Any:  # noqa: ANN401 - a field
+def setting(parse: Callable[[str], Any], default: object, *, secret: bool = False) -> Any:
     """A field of Settings: how its text is read, and what holds when it is absent (a callable is called)."""
     return field(default=None, repr=not secret, metadata={"parse": parse, "default": default, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, typed. The name in the environment is the field's name in upper case with ``MAILSVC_`` before it."""
+    """All settings, typed.
+
+    The name in the environment is the field's name in upper case with ``MAILSVC_`` before it.
+    """
 
     data_dir: Path = setting(_directory, ROOT / "instance")
     """Database ``mailsvc.sqlite3``, keys ``secret.keys``, generated files."""
@@ -218,7 +221,10 @@ class Settings:
     """Directory of the include files of ``dns=zonefile``; ``zones`` in the data directory when absent."""
 
     zonefile_reload: tuple[str, ...] | None = setting(_command, None)
-    """Command run after an include file changed; ``{domain}`` is filled in. No shell. Its failure is a refused change."""
+    """Command run after an include file changed; ``{domain}`` is filled in. No shell.
+
+    Its failure is a refused change.
+    """
 
     trusted_proxies: int = setting(_whole(0, 8), 0)
     """Number of reverse proxies in front whose ``X-Forwarded-*`` count."""
@@ -255,7 +261,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     for name, item in known.items():
         text = _text_of(given, PREFIX + name.upper())
         default = item.metadata["default"]
-        values[name] = _parsed(name, text, item.metadata) if text is not None else default() if callable(default) else default
+        values[name] = (
+            _parsed(name, text, item.metadata) if text is not None else default() if callable(default) else default
+        )
     settings = Settings(**values)
     _refuse_incomplete(settings)
     return settings

@@ -1,4 +1,5 @@
-"""How mailsvc is served. `python -m mailsvc serve` starts gunicorn with this file; docs/performance.md has the figures."""
+"""How mailsvc is served. `python -m mailsvc serve` starts gunicorn with this file; docs/performance.md has the
+figures."""
 
 import gc
 import os

@@ -15,7 +15,7 @@ from mailsvc.observation import logs
 class Log(Logger):
     """gunicorn's own messages, in the form of all other log lines."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    def setup(self, cfg: Any) -> None:
         """Once at the start, and at every reload."""
         super().setup(cfg)
         logs.set_up(config.load().log_format)
@@ -26,7 +26,7 @@ class Log(Logger):
 class Worker(ThreadWorker):
     """As gunicorn's, but what it could not read is neither logged nor sent back: a request line can hold a password."""
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's own
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one."""
         status, reason = _status_of(exc)
         address = cleaned(str(addr[0]), 64) if addr else "unix"

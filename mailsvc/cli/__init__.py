@@ -1,7 +1,7 @@
 """The command line: the administrator's face of the use-cases.
 
-Exit status 0 done, 1 refused (one clear line on standard error), 2 wrong usage. Nothing secret stands on a command line:
-passwords come from standard input or a prompt.
+Exit status 0 done, 1 refused (one clear line on standard error), 2 wrong usage. Nothing secret stands on a command
+line: passwords come from standard input or a prompt.
 """
 
 import sys

@@ -33,6 +33,6 @@ def restore(file: Path) -> None:
 
 def _say_where_keys_are(key_file: Path) -> None:
     click.echo(
-        f"The key file {key_file} is not part of the copy: keep it apart from it, and safe. Without it the sealed values in"
-        " the database (DKIM private keys, passwords of mail servers) do not open."
+        f"The key file {key_file} is not part of the copy: keep it apart from it, and safe.\n"
+        "Without it the sealed values in the database, such as DKIM private keys, do not open."
     )

@@ -21,9 +21,7 @@ def add(address: str, quota: str, password_stdin: bool) -> None:
     """Add a mailbox."""
     password = password_from(password_stdin)
     with acting("mailbox add", address) as (ports, act):
-        mailboxes.add(
-            ports, act, address=mailbox_address(address), password=password, quota_mib=quota_mib(quota)
-        )
+        mailboxes.add(ports, act, address=mailbox_address(address), password=password, quota_mib=quota_mib(quota))
 
 
 @mailbox.command("list")

@@ -80,7 +80,7 @@ def _announce(settings: config.Settings, first: startup.FirstStart | None) -> No
     click.echo(f"mailsvc serves {settings.data_dir} on {settings.bind}")
     if first is None:
         return
-    secret = f"password={first.password}" if first.password else 'password=$MAILSVC_ROOT_PASSWORD'
+    secret = f"password={first.password}" if first.password else "password=$MAILSVC_ROOT_PASSWORD"
     if first.password:
         click.echo(f"The root user `root` was made. Its password, shown this once: {first.password}")
     click.echo(f"""Try it:

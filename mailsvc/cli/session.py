@@ -68,7 +68,8 @@ def _refuse_other_version(ports: Ports) -> None:
         raise CannotOpen(f"the database does not answer: {reason}") from error
     if found != schema.HEAD:
         raise CannotOpen(
-            f"the database is at schema version {found}, this mailsvc needs {schema.HEAD}: `serve` brings an older one up"
+            f"the database is at schema version {found}, this mailsvc needs {schema.HEAD}: "
+            "`serve` brings an older one up"
         )
 
 
@@ -91,12 +92,12 @@ def _whoever() -> str:
         return "unknown"
 
 
-def password_option(command: Any) -> Any:  # noqa: ANN401 - click's decorators
+def password_option(command: Any) -> Any:
     """``--password-stdin``; without it the password is asked for on the terminal."""
     return click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")(command)
 
 
-def json_option(command: Any) -> Any:  # noqa: ANN401 - click's decorators
+def json_option(command: Any) -> Any:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
 

@@ -17,7 +17,9 @@ def user() -> None:
 @click.option("--role", type=click.Choice(ROLES), default=USER, show_default=True)
 @click.option("--email", help="Where the user can be reached.")
 @click.option("--language", type=click.Choice(LANGUAGES))
-@click.option("--mailbox-limit", type=click.IntRange(min=0), help="Mailboxes his domains may have. No limit unless said.")
+@click.option(
+    "--mailbox-limit", type=click.IntRange(min=0), help="Mailboxes his domains may have. No limit unless said."
+)
 @password_option
 def add(
     name: str, role: str, email: str | None, language: str | None, mailbox_limit: int | None, password_stdin: bool

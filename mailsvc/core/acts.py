@@ -27,8 +27,8 @@ class PanelUser:
 class Act:
     """One operation under way.
 
-    ``caller`` is who proved himself, ``acting`` for whom it is done: his domains are the scope, and a root's scope is every
-    domain. ``done`` is the code that the dialect's wire gives for success, kept in the audit trail.
+    ``caller`` is who proved himself, ``acting`` for whom it is done: his domains are the scope, and a root's scope is
+    every domain. ``done`` is the code that the dialect's wire gives for success, kept in the audit trail.
     """
 
     dialect: str

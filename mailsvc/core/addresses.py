@@ -1,7 +1,7 @@
 """Addresses and domain names, made canonical in one place: lower case, A-labels (RFC 5890), no quoted local parts.
 
-Everything stored, compared or shown has come through here. What a mailbox may be called is narrower than what mail may be
-forwarded to, because a mailbox name becomes part of other programs' configuration and file names.
+Everything stored, compared or shown has come through here. What a mailbox may be called is narrower than what mail
+may be forwarded to, because a mailbox name becomes part of other programs' configuration and file names.
 """
 
 import re
@@ -49,7 +49,10 @@ def mail_address(text: str) -> Address:
 
 
 def domain_name(text: str) -> str:
-    """The A-label form of the domain name ``text``; blanks around it and one trailing dot are dropped. Raises BadInput."""
+    """The A-label form of the domain name ``text``; blanks around it and one trailing dot are dropped.
+
+    Raises BadInput.
+    """
     return _canonical_domain(text.strip(" ").removesuffix("."))
 
 

@@ -10,7 +10,8 @@ RSA_BITS = 2048
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """``private_key``: PKCS#8 PEM, to be sealed before it is stored; ``public_key``: base64 of the DER SubjectPublicKeyInfo."""
+    """``private_key``: PKCS#8 PEM, to be sealed before it is stored; ``public_key``: base64 of the DER
+    SubjectPublicKeyInfo."""
 
     algorithm: str
     private_key: bytes
@@ -25,9 +26,7 @@ def new_rsa_pair() -> KeyPair:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return KeyPair("rsa", pem, base64.b64encode(der).decode("ascii"))
 

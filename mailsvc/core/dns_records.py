@@ -1,4 +1,5 @@
-"""TXT records as values: how a text is cut into strings and how a zone file writes it (RFC 1035, sections 3.3.14 and 5.1)."""
+"""TXT records as values: how a text is cut into strings and how a zone file writes it (RFC 1035, sections 3.3.14
+and 5.1)."""
 
 import re
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ DEFAULT_TTL = 300
 """Seconds. Short, because a switch that was turned off should be seen to be off within minutes."""
 
 # What can stand between quotes in a zone file without an escape. SPF, DKIM and DMARC texts need nothing else.
-_PLAIN = re.compile(r'[ !#-\[\]-~]*')
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class TxtRecord:
-    """One TXT record. ``name`` is a full name without the trailing dot, ``zone`` the domain it belongs to, ``ttl`` seconds.
+    """One TXT record. ``name`` is a full name without the trailing dot, ``zone`` the domain it belongs to, ``ttl``
+    seconds.
 
     ``value`` is the whole text as a resolver's user sees it: printable ASCII without quotes and backslashes
     (refused otherwise: BadInput).

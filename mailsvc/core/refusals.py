@@ -1,7 +1,7 @@
 """Why a use-case says no.
 
-A refusal carries facts as keyword arguments and knows no code, language or HTTP: each dialect decides how its wire says it.
-Anything raised that is not a ``Refusal`` is a bug or a broken machine, never a normal answer.
+A refusal carries facts as keyword arguments and knows no code, language or HTTP: each dialect decides how its wire
+says it. Anything raised that is not a ``Refusal`` is a bug or a broken machine, never a normal answer.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 class Refusal(Exception):
     """Base of all refusals. ``facts`` are the values a text may name; none of them is ever a secret."""
 
-    def __init__(self, **facts: Any) -> None:  # noqa: ANN401 - facts are whatever a text can print
+    def __init__(self, **facts: Any) -> None:
         super().__init__(*facts.values())
         self.facts = facts
 

@@ -254,7 +254,7 @@ def _rdata(record: TxtRecord) -> "dns.rdtypes.ANY.TXT.TXT":
     return TXT(dns.rdataclass.IN, dns.rdatatype.TXT, record.strings)
 
 
-def _text(rdata: Any) -> bytes:  # noqa: ANN401 - an RRset is declared to hold rdata of any type
+def _text(rdata: Any) -> bytes:
     """The whole text: its strings are joined without a blank (RFC 7208, section 3.3; RFC 6376, section 3.6.2.2)."""
     return b"".join(rdata.strings)
 

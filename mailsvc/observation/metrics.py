@@ -1,7 +1,7 @@
 """Prometheus metrics by dialect, operation and outcome, added up over all processes.
 
-Each process writes its counts to a file of its own in ``PROMETHEUS_MULTIPROC_DIR`` (gunicorn.conf.py sets it), and whichever
-process is asked reads them all.
+Each process writes its counts to a file of its own in ``PROMETHEUS_MULTIPROC_DIR`` (gunicorn.conf.py sets it), and
+whichever process is asked reads them all.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The HTTP dialects: each is a folder here, found by looking, and named nowhere else.
 
-A folder is a package with a ``DIALECT``. A dialect turns its wire into use-cases and back, adds no rule of its own, and never
-imports another dialect.
+A folder is a package with a ``DIALECT``. A dialect turns its wire into use-cases and back, adds no rule of its own,
+and never imports another dialect.
 """
 
 import importlib
@@ -19,9 +19,9 @@ from mailsvc.services.ports import Ports
 class Dialect:
     """What the application needs of a dialect.
 
-    ``prefixes`` are the paths that are its own, each without a trailing slash; ``blueprint`` makes its routes; ``outside``
-    gives the answer, in the wire's own shape, to what went wrong before or beside any handler: an HTTPException of
-    404, 405, 413 and the like, or any other exception, which is a bug and has been logged.
+    ``prefixes`` are the paths that are its own, each without a trailing slash; ``blueprint`` makes its routes;
+    ``outside`` gives the answer, in the wire's own shape, to what went wrong before or beside any handler: an
+    HTTPException of 404, 405, 413 and the like, or any other exception, which is a bug and has been logged.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Copies of the SQLite database, made and put back while mailsvc and the mail servers go on working.
 
-Both directions use SQLite's online backup: a copy is of one moment, and a copy put back becomes visible to every reader in
-one commit, in the same file, so that nobody has to reopen anything.
+Both directions use SQLite's online backup: a copy is of one moment, and a copy put back becomes visible to every
+reader in one commit, in the same file, so that nobody has to reopen anything.
 """
 
 import os
@@ -33,6 +33,7 @@ def back_up(ports: Ports, target: Path) -> None:
     The key file is not part of it. Raises CannotCopy.
     """
     source = _database(ports)
+    _refuse_itself(target, source)
     if target.exists() and not _is_sqlite(target):
         raise CannotCopy(f"{target} exists and is not a copy of a database: nothing was overwritten")
     with _draft(target.absolute().parent) as draft:
@@ -45,10 +46,11 @@ def back_up(ports: Ports, target: Path) -> None:
 def restore(ports: Ports, copy: Path) -> Path:
     """Put ``copy`` in the place of the present database; gives the path of a copy of what was replaced.
 
-    The copy is checked first: integrity, and a schema that this mailsvc knows; an older one is brought up to date. Its DNS
-    records are taken to be unsettled, for ``reconcile`` to make DNS equal to them. Raises CannotCopy.
+    The copy is checked first: integrity, and a schema that this mailsvc knows; an older one is brought up to date.
+    Its DNS records are taken to be unsettled, for ``reconcile`` to make DNS equal to them. Raises CannotCopy.
     """
     database = _database(ports)
+    _refuse_itself(copy, database)
     if not copy.is_file() or not _is_sqlite(copy):
         raise CannotCopy(f"{copy} is not a copy of a database")
     with _draft(database.parent) as draft:
@@ -66,6 +68,12 @@ def _database(ports: Ports) -> Path:
     if file is None:
         raise CannotCopy("the database is on PostgreSQL: use pg_dump and pg_restore")
     return file
+
+
+def _refuse_itself(file: Path, database: Path) -> None:
+    # Even opening the live file beside SQLite would let go of its locks (https://sqlite.org/howtocorrupt.html, 2.2).
+    if file.resolve() in (database.resolve(), *files.companions(database.resolve())):
+        raise CannotCopy(f"{file} is the database itself, not a copy of it")
 
 
 @contextmanager

@@ -124,7 +124,8 @@ def _among(unit: Connection, statement: Select[str], addresses: set[str]) -> set
 
 
 def remove(ports: Ports, act: Act, *, source: Address, targets: Sequence[Address] | None = None) -> None:
-    """Remove ``targets`` from the rule of ``source``, and the rule with its last one; without ``targets`` the whole rule.
+    """Remove ``targets`` from the rule of ``source``, and the rule with its last one; without ``targets`` the whole
+    rule.
 
     Raises NothingStored (no rule, or somebody else's), NoSuchTarget (then nothing is removed).
     """

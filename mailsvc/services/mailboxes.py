@@ -97,7 +97,7 @@ def disable(ports: Ports, act: Act, *, address: Address) -> None:
     _change(ports, act, address, enabled=False)
 
 
-def _change(ports: Ports, act: Act, address: Address, **values: Any) -> None:  # noqa: ANN401 - columns of any type
+def _change(ports: Ports, act: Act, address: Address, **values: Any) -> None:
     with ports.store.writing() as unit:
         _domain_of(unit, act.acting, address)
         if not unit.execute(_UPDATE.values(**values), {"which": str(address)}).rowcount:
@@ -122,5 +122,3 @@ def listed(ports: Ports, acting: PanelUser, *, domain: str | None = None) -> Seq
         else:
             rows = unit.execute(_LISTED_OF_OWNER, {"owner_id": acting.id})
         return [ListedMailbox(*row) for row in rows]
-
-

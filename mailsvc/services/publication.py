@@ -1,9 +1,9 @@
 """Switching a DNS record of a domain on and off, honestly.
 
-The change has an effect outside the store, so it goes in three steps: claim the record (a short transaction), publish or
-withdraw with no lock held, acknowledge (a short transaction). If the middle fails, the world is put back as it was and
-the caller is refused. Whatever cuts this short leaves the record *unsettled*, with the last acknowledged state on file,
-and ``reconcile`` makes the world equal to that.
+The change has an effect outside the store, so it goes in three steps: claim the record (a short transaction), publish
+or withdraw with no lock held, acknowledge (a short transaction). If the middle fails, the world is put back as it was
+and the caller is refused. Whatever cuts this short leaves the record *unsettled*, with the last acknowledged state on
+file, and ``reconcile`` makes the world equal to that.
 """
 
 import logging
@@ -31,8 +31,8 @@ log = logging.getLogger("mailsvc.publication")
 SPF = "spf"
 DKIM = "dkim"
 
-LEASE = timedelta(seconds=2 * TIME_LIMIT + 5)
-"""How long a claim holds: time for the change and for taking it back."""
+LEASE = timedelta(seconds=4 * TIME_LIMIT + 5)
+"""How long a claim holds: time for the change and for taking it back, each with what an interrupted one left over."""
 
 PATIENCE = 0.8
 """Seconds to wait for another caller who is changing the same record just now."""

@@ -21,7 +21,10 @@ class ScopedDomain:
 
 
 def domain(unit: Connection, acting: PanelUser, name: str) -> ScopedDomain:
-    """The domain ``name``. Raises UnknownDomain alike for a domain that is not there and one that is somebody else's."""
+    """The domain ``name``.
+
+    Raises UnknownDomain alike for a domain that is not there and one that is somebody else's.
+    """
     row = unit.execute(_DOMAIN, {"name": name}).one_or_none()
     if row is None or not (acting.is_root or row.owner_id == acting.id):
         raise UnknownDomain(domain=name)

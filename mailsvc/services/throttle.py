@@ -1,4 +1,5 @@
-"""The login throttle that all dialects share: five failures within 60 s block a pair of user name and address for 60 s."""
+"""The login throttle that all dialects share: five failures within 60 s block a pair of user name and address
+for 60 s."""
 
 import hashlib
 from datetime import timedelta

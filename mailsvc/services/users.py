@@ -146,7 +146,7 @@ def disable(ports: Ports, act: Act, *, name: str) -> None:
     _change(ports, act, name, active=False)
 
 
-def _change(ports: Ports, act: Act, name: str, **values: Any) -> None:  # noqa: ANN401 - columns of any type
+def _change(ports: Ports, act: Act, name: str, **values: Any) -> None:
     with ports.store.writing() as unit:
         user = named(unit, name)
         if values.get("active") is False:
@@ -178,7 +178,10 @@ def listed(ports: Ports) -> Sequence[ListedUser]:
 
 
 def count_mailboxes(unit: Connection, owner_id: int, more: int) -> None:
-    """Keep the owner's number of mailboxes, in the transaction that changes it. Raises LimitReached when it may not grow."""
+    """Keep the owner's number of mailboxes, in the transaction that changes it.
+
+    Raises LimitReached when it may not grow.
+    """
     if not unit.execute(_COUNT, {"owner_id": owner_id, "more": more}).rowcount:
         limit, name = unit.execute(select(Row.mailbox_limit, Row.name).where(Row.id == owner_id)).one()
         raise LimitReached(user=name, limit=limit)

@@ -21,7 +21,8 @@ _ENABLED = select(DnsRecord.name, DnsRecord.content).where(
 
 @dataclass(frozen=True, slots=True)
 class WantedRecord:
-    """A record a domain should have. ``strings`` are the parts of a TXT value; ``published`` whether mailsvc serves it."""
+    """A record a domain should have. ``strings`` are the parts of a TXT value; ``published`` whether mailsvc serves
+    it."""
 
     purpose: str
     name: str

@@ -1,9 +1,9 @@
 """The one place that moves the write-ahead log into the database file.
 
 SQLite before 3.51.3 can corrupt a database when one connection writes at a particular moment of another's checkpoint
-(https://sqlite.org/wal.html#walresetbug). So no connection checkpoints by itself (``wal_autocheckpoint = 0``); whoever has
-committed looks at the log's size, and above the limit checkpoints while it holds the write lock, so that nobody can write
-meanwhile. Readers are not held up.
+(https://sqlite.org/wal.html#walresetbug). So no connection checkpoints by itself (``wal_autocheckpoint = 0``); whoever
+has committed looks at the log's size, and above the limit checkpoints while it holds the write lock, so that nobody can
+write meanwhile. Readers are not held up.
 """
 
 import sqlite3

@@ -1,4 +1,7 @@
-"""Connections and units of work. What differs between SQLite and PostgreSQL about them is said here and nowhere else."""
+"""Connections and units of work.
+
+What differs between SQLite and PostgreSQL about them is said here and nowhere else.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -63,12 +66,21 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction: durable when the block ends, undone when it raises."""
-        # Threads of one process queue here, in turn and at no cost, instead of polling for SQLite's lock.
-        with self._turn:
+        with self._in_turn():
             with self._writer.begin() as connection:
                 yield connection
             if self.file is not None:
                 checkpoint.when_due(self.file)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        # Threads of one process queue here, in turn and at no cost, instead of polling for the database's own lock.
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise TimeoutError("the database was busy for too long")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Let go of every connection; the next unit opens new ones."""
@@ -77,16 +89,17 @@ class Store:
 
 def url_of(settings: config.Settings) -> sa.URL:
     """Where the database is."""
-    if settings.database_file is not None:
-        return sa.URL.create("sqlite", database=str(settings.database_file))
-    assert settings.database_url is not None
-    return sa.make_url(settings.database_url)
+    if settings.database_url is not None:
+        return sa.make_url(settings.database_url)
+    return sa.URL.create("sqlite", database=str(settings.database_file))
 
 
 def _engine_options(settings: config.Settings) -> dict[str, Any]:
     # A connection for each thread, kept: opening one per request costs more than the request.
     options: dict[str, Any] = {
-        "pool_size": settings.threads, "max_overflow": 4, "pool_timeout": BUSY_SECONDS,
+        "pool_size": settings.threads,
+        "max_overflow": 4,
+        "pool_timeout": BUSY_SECONDS,
         # An error text with its parameters would carry hashes and sealed keys into the log.
         "hide_parameters": True,
     }
@@ -105,7 +118,7 @@ def arrange(engine: Engine) -> None:
         event.listen(engine, "begin", _begin_postgres)
 
 
-def _prepare_sqlite(connection: Any, file: Path) -> None:  # noqa: ANN401 - whatever the driver gives
+def _prepare_sqlite(connection: Any, file: Path) -> None:
     # The driver's own idea of when to begin is switched off; _begin_sqlite decides.
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
@@ -129,5 +142,3 @@ def _begin_sqlite(connection: Connection) -> None:
 def _begin_postgres(connection: Connection) -> None:
     if _is_writing(connection):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
-
-

@@ -1,8 +1,8 @@
 """The SQLite file and its two companions, arranged so that Postfix, Dovecot and PowerDNS can read them at any time.
 
 A reader that may not write the database can open it only while ``-wal`` and ``-shm`` exist, and must be able to write
-``-shm`` (the index of the log, with the readers' locks): read-only, look-ups die under a hundred commits per second. SQLite
-removes both when the last connection closes, so whoever closes puts empty ones back: those are enough.
+``-shm`` (the index of the log, with the readers' locks): read-only, look-ups die under a hundred commits per second.
+SQLite removes both when the last connection closes, so whoever closes puts empty ones back: those are enough.
 """
 
 import os
@@ -20,7 +20,10 @@ def companions(database: Path) -> tuple[Path, Path]:
 
 
 def make_readable(database: Path) -> None:
-    """Make what is missing of the three files (empty), and give each its mode. Needs no connection and disturbs none."""
+    """Make what is missing of the three files (empty), and give each its mode.
+
+    Needs no connection and disturbs none.
+    """
     log, shared_index = companions(database)
     for path, mode in ((database, DATABASE_MODE), (log, DATABASE_MODE), (shared_index, SHARED_INDEX_MODE)):
         with suppress(FileExistsError):
@@ -29,7 +32,10 @@ def make_readable(database: Path) -> None:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Give ``path`` its mode if it has another. A file of somebody else's, or one just removed, is left to its owner."""
+    """Give ``path`` its mode if it has another.
+
+    A file of somebody else's, or one just removed, is left to its owner.
+    """
     with suppress(PermissionError, FileNotFoundError):
         if path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)

@@ -40,12 +40,15 @@ def _lower(name: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{name} = lower({name})", f"{name}_lower")
 
 
-def _parent(column: str, *, on_delete: str = "CASCADE") -> Any:  # noqa: ANN401 - a ForeignKey as SQLAlchemy types it
+def _parent(column: str, *, on_delete: str = "CASCADE") -> Any:
     return sa.ForeignKey(column, ondelete=on_delete)
 
 
 class PanelUser(Base):
-    """Who may call. ``mailbox_count`` is kept by the transactions that add, remove or give away mailboxes and domains."""
+    """Who may call.
+
+    ``mailbox_count`` is kept by the transactions that add, remove or give away mailboxes and domains.
+    """
 
     __tablename__ = "panel_user"
     __table_args__ = (
@@ -148,9 +151,10 @@ class DkimKey(Base):
 class DnsRecord(Base):
     """A TXT record that mailsvc publishes for a domain.
 
-    ``enabled`` is the state last acknowledged to a caller; ``settled`` is 0 while the world may differ from it (a change is
-    under way, or was cut short); ``busy_until`` is the lease of whoever is at work on it. ``content`` is as a zone file
-    writes it. ``parent`` is the empty non-terminal above the name, which a name server must know of (RFC 8020).
+    ``enabled`` is the state last acknowledged to a caller; ``settled`` is 0 while the world may differ from it (a
+    change is under way, or was cut short); ``busy_until`` is the lease of whoever is at work on it. ``content`` is as
+    a zone file writes it. ``parent`` is the empty non-terminal above the name, which a name server must know of (RFC
+    8020).
     """
 
     __tablename__ = "dns_record"
@@ -179,7 +183,8 @@ class DnsRecord(Base):
 
 
 class AuditEntry(Base):
-    """Who did what to what, and what came of it. Never a secret; ``object`` only once it has passed its form's check."""
+    """Who did what to what, and what came of it. Never a secret; ``object`` only once it has passed its form's
+    check."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (STRICT,)

@@ -1,7 +1,5 @@
 """The version of the schema: which one this code needs, which one a database has, and how it gets there."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 

@@ -1,7 +1,7 @@
 """Hashing and checking passwords, with a bound on the memory and the processors it takes.
 
-Argon2id with 19 MiB, two passes, one lane: OWASP's parameters, and what Dovecot's default memory limit verifies. Stored as
-Dovecot reads it, ``{ARGON2ID}$argon2id$...``, so that the same text logs in over IMAP.
+Argon2id with 19 MiB, two passes, one lane: OWASP's parameters, and what Dovecot's default memory limit verifies.
+Stored as Dovecot reads it, ``{ARGON2ID}$argon2id$...``, so that the same text logs in over IMAP.
 """
 
 import base64
@@ -63,9 +63,9 @@ def _hash_of_nobody(hasher: PasswordHasher) -> str:
 class Remembered:
     """Which (hash, password) pairs this process has verified within the last minute.
 
-    A caller that sends its password with every call pays for the hash once a minute. The stored hash is part of the key, so
-    a changed password is never remembered as the right one; whether the user is active is asked of the store each time.
-    Only a keyed digest is held, and the key dies with the process.
+    A caller that sends its password with every call pays for the hash once a minute. The stored hash is part of the
+    key, so a changed password is never remembered as the right one; whether the user is active is asked of the store
+    each time. Only a keyed digest is held, and the key dies with the process.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Secrets that must be opened again: sealed with a key that lives outside the database.
 
-The key file holds one Fernet key per line, newest first; the first seals, all open. What a value is for is sealed in with it,
-so that a sealed value moved to another row does not open there.
+The key file holds one Fernet key per line, newest first; the first seals, all open. What a value is for is sealed in
+with it, so that a sealed value moved to another row does not open there.
 """
 
 import os
@@ -21,7 +21,10 @@ class Seals:
         self._key_file = key_file
 
     def seal(self, purpose: str, secret: bytes) -> bytes:
-        """``secret`` sealed for ``purpose`` (such as ``dkim:example.com:mail``). Raises CannotOpen without a usable key."""
+        """``secret`` sealed for ``purpose`` (such as ``dkim:example.com:mail``).
+
+        Raises CannotOpen without a usable key.
+        """
         head = purpose.encode()
         return self._keys().encrypt(len(head).to_bytes(2, "big") + head + secret)
 
@@ -30,7 +33,9 @@ class Seals:
         try:
             opened = self._keys().decrypt(sealed)
         except InvalidToken:
-            raise CannotOpen(f"the sealed value for {purpose} does not open with the keys of {self._key_file}") from None
+            raise CannotOpen(
+                f"the sealed value for {purpose} does not open with the keys of {self._key_file}"
+            ) from None
         head = purpose.encode()
         if opened[: 2 + len(head)] != len(head).to_bytes(2, "big") + head:
             raise CannotOpen(f"the sealed value for {purpose} was sealed for something else")

@@ -1,7 +1,7 @@
 """The views that other programs read, one file of SQL per revision that changed any of them.
 
-Each file holds the whole set as of that revision, in SQL that SQLite and PostgreSQL both take. A migration that changes a
-view, or a table under one, drops the old set first and creates the new one last.
+Each file holds the whole set as of that revision, in SQL that SQLite and PostgreSQL both take. A migration that
+changes a view, or a table under one, drops the old set first and creates the new one last.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Reading the fields of a request, in the order in which they were sent.
 
-Names are compared without regard to case. A field of the body hides the query fields of its name, because a body is less
-exposed than a query string.
+Names are compared without regard to case. A field of the body hides the query fields of its name, because a body is
+less exposed than a query string.
 """
 
 import io
@@ -70,7 +70,8 @@ def _urlencoded(text: bytes) -> Sequence[Pair]:
 
 def _multipart(request: Request) -> Sequence[Pair]:
     boundary = request.mimetype_params.get("boundary", "").encode("ascii", "replace")
-    # Werkzeug's own reading of a form keeps the order within a name only, and the order of `password` and `Password` counts.
+    # Werkzeug's own reading of a form keeps the order within a name only, and the order of `password` and `Password`
+    # counts.
     as_sent: Any = list
     parser = MultiPartParser(_in_memory, request.max_content_length, max_form_parts=MOST, cls=as_sent)
     try:

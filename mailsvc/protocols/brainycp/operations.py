@@ -42,7 +42,9 @@ _NO_SUCH_USER = Outcome(
 
 # Mailboxes
 
-_ADDING = Text("An error occurred while adding mailbox: {email}", "Возникла ошибка при добавлении почтового ящика:{email}")
+_ADDING = Text(
+    "An error occurred while adding mailbox: {email}", "Возникла ошибка при добавлении почтового ящика:{email}"
+)
 
 ADDMAIL = Operation(
     "addmail", schemas.AddMail, handlers.addmail, "email", (),
@@ -87,14 +89,17 @@ ADDFORWARD = Operation(
         Outcome(1, ForwardLoop, _FORWARDING,
                 Text("forwarding loop: {source} => {target}", "петля пересылки: {source} => {target}")),
         Outcome(1, TooManyTargets, _FORWARDING,
-                Text("more than {limit} destination addresses: {source}", "более {limit} адресов назначения: {source}")),
+                Text("more than {limit} destination addresses: {source}",
+                     "более {limit} адресов назначения: {source}")),
         Outcome(2, BadInput, BAD_PARAMETERS),
         _NO_RIGHTS, _NO_SUCH_USER,
         Outcome(1, Exception, _FORWARDING, _INTERNAL_REASON),
     ),
 )  # fmt: skip
 
-_UNFORWARDING = Text("Error deleting mailbox forwarding: {reason}", "Ошибка при удалении пересылки почтового ящика: {reason}")
+_UNFORWARDING = Text(
+    "Error deleting mailbox forwarding: {reason}", "Ошибка при удалении пересылки почтового ящика: {reason}"
+)
 
 DELFORWARD = Operation(
     "delforward", schemas.DelForward, handlers.delforward, "source", (),

@@ -53,7 +53,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A row of the table. ``subject`` is the field that names what is worked on; it is empty for the lists, which only read.
+    """A row of the table. ``subject`` is the field that names what is worked on; it is empty for the lists, which
+    only read.
 
     The first outcome is that of success. A refusal is answered by the first outcome whose ``why`` it is an instance of,
     so the last one, our own failure, takes whatever has no row of its own.

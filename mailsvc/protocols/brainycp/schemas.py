@@ -22,11 +22,11 @@ FALSE = frozenset({"0", "n", "no", "off", "false", ""})
 class Text(fields.Field[Any]):
     """A field whose text ``rule`` turns into a value or refuses."""
 
-    def __init__(self, rule: Callable[[str], Any], **options: Any) -> None:  # noqa: ANN401 - marshmallow's own
+    def __init__(self, rule: Callable[[str], Any], **options: Any) -> None:
         super().__init__(**options)
         self._rule = rule
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ANN401 - marshmallow's own
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:
         try:
             return self._rule(value)
         except BadInput:
@@ -35,7 +35,7 @@ class Text(fields.Field[Any]):
 
 def _clean(rule: Callable[[str], Any]) -> Callable[[str], Any]:
     @functools.wraps(rule)
-    def checked(text: str) -> Any:  # noqa: ANN401 - whatever the rule gives
+    def checked(text: str) -> Any:
         if not is_clean(text):
             raise BadInput(field="text")
         return rule(text)
