@@ -91,6 +91,5 @@ def _outside(dialects: Sequence[Dialect], error: Exception) -> Response:
 
 
 def _with_safe_headers(response: Response) -> Response:
-    for name, value in SAFE_HEADERS.items():
-        response.headers.setdefault(name, value)
+    response.headers.extend(SAFE_HEADERS)
     return response

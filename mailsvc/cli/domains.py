@@ -1,8 +1,5 @@
 """``domain``: domains and their owners."""
 
-import json
-from dataclasses import asdict
-
 import click
 
 from mailsvc.cli.session import ADMINISTRATOR, acting, json_option, opened, show
@@ -40,7 +37,7 @@ def shown(name: str, as_json: bool) -> None:
     with opened() as ports:
         records = zones.wanted(ports, ADMINISTRATOR, domain=domain_name(name))
     if as_json:
-        click.echo(json.dumps([asdict(record) for record in records], ensure_ascii=False, indent=2))
+        show(records, as_json)
         return
     for record in records:
         _print(record)

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -113,8 +112,8 @@ def password_from(stdin: bool) -> str:
 
 
 def show(rows: Sequence[Any], as_json: bool) -> None:
-    """Print dataclass ``rows`` as a table with their field names for a head, or as a JSON list."""
-    records = [asdict(row) for row in rows]
+    """Print ``rows`` (NamedTuples) as a table with their field names for a head, or as a JSON list."""
+    records = [row._asdict() for row in rows]
     if as_json:
         click.echo(json.dumps(records, ensure_ascii=False, indent=2))
     elif records:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from mailsvc.services import publication
 from mailsvc.services.ports import Ports
 from mailsvc.store import files, schema
-from mailsvc.store.engine import arrange
+from mailsvc.store.engine import arrange, take_turn
 
 HEADER = b"SQLite format 3\0"
 
@@ -132,7 +132,8 @@ def _bring_up_to_date(draft: Path, copy: Path) -> None:
     arrange(engine)
     try:
         schema.upgrade(engine)
-        with engine.execution_options(unit="writing").begin() as unit:
+        with engine.begin() as unit:
+            take_turn(unit)
             unit.exec_driver_sql("UPDATE dns_record SET settled = 0, busy_until = NULL")
     except schema.SchemaTooNew as error:
         raise CannotCopy(f"{copy} belongs to a newer mailsvc: {error}") from None

@@ -1,7 +1,7 @@
 """Domains and their owners."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -18,8 +18,7 @@ _LISTED = select(Domain.name, Owner.name).join(Owner, Owner.id == Domain.owner_i
 _MAILBOXES = select(func.count()).select_from(Mailbox).where(Mailbox.domain_id == bindparam("domain_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDomain:
+class ListedDomain(NamedTuple):
     """A domain as lists show it."""
 
     name: str
@@ -72,4 +71,4 @@ def listed(ports: Ports, acting: PanelUser) -> Sequence[ListedDomain]:
     """The domains in the scope of ``acting``, by name."""
     statement = _LISTED if acting.is_root else _LISTED.where(Domain.owner_id == acting.id)
     with ports.store.reading() as unit:
-        return [ListedDomain(*row) for row in unit.execute(statement)]
+        return [ListedDomain._make(row) for row in unit.execute(statement)]

@@ -1,7 +1,7 @@
 """Forwards: rules that send the mail of an address on, with or without a copy for the mailbox of that address."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
@@ -40,13 +40,12 @@ _LISTED = (
 _LISTED_OF_OWNER = _LISTED.join(Domain, Domain.id == Forward.domain_id).where(Domain.owner_id == bindparam("owner_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedForward:
+class ListedForward(NamedTuple):
     """A rule as lists show it, its targets in the order in which they were given."""
 
     source: str
     keep_local: bool
-    targets: list[str] = field(default_factory=list)
+    targets: list[str]
 
 
 def add(ports: Ports, act: Act, *, source: Address, targets: Sequence[Address], keep_local: bool | None = None) -> None:
@@ -164,5 +163,5 @@ def listed(ports: Ports, acting: PanelUser) -> Sequence[ListedForward]:
     with ports.store.reading() as unit:
         rows = unit.execute(_LISTED) if acting.is_root else unit.execute(_LISTED_OF_OWNER, {"owner_id": acting.id})
         for source, keep_local, target in rows:
-            rules.setdefault(source, ListedForward(source, keep_local)).targets.append(target)
+            rules.setdefault(source, ListedForward(source, keep_local, [])).targets.append(target)
     return list(rules.values())

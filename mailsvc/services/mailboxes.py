@@ -2,8 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -26,8 +25,7 @@ _LISTED_OF_OWNER = _LISTED.join(Domain, Domain.id == Mailbox.domain_id).where(Do
 _LISTED_IN_DOMAIN = _LISTED.where(Mailbox.domain_id == bindparam("domain_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedMailbox:
+class ListedMailbox(NamedTuple):
     """A mailbox as lists show it; ``quota_mib`` 0 is unlimited."""
 
     address: str
@@ -121,4 +119,4 @@ def listed(ports: Ports, acting: PanelUser, *, domain: str | None = None) -> Seq
             rows = unit.execute(_LISTED)
         else:
             rows = unit.execute(_LISTED_OF_OWNER, {"owner_id": acting.id})
-        return [ListedMailbox(*row) for row in rows]
+        return [ListedMailbox._make(row) for row in rows]

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -52,8 +51,7 @@ _ROOTS_BESIDE = (
 _DOMAINS_OF = select(func.count()).select_from(Domain).where(Domain.owner_id == bindparam("owner_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedUser:
+class ListedUser(NamedTuple):
     """A user as lists show him; ``mailbox_limit`` None is no limit."""
 
     name: str
@@ -174,7 +172,7 @@ def _refuse_last_root(unit: Connection, user: PanelUser) -> None:
 def listed(ports: Ports) -> Sequence[ListedUser]:
     """All users, by name."""
     with ports.store.reading() as unit:
-        return [ListedUser(*row) for row in unit.execute(_LISTED)]
+        return [ListedUser._make(row) for row in unit.execute(_LISTED)]
 
 
 def count_mailboxes(unit: Connection, owner_id: int, more: int) -> None:

@@ -1,7 +1,7 @@
 """What a domain should have in DNS, in the forms people paste."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -19,8 +19,7 @@ _ENABLED = select(DnsRecord.name, DnsRecord.content).where(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WantedRecord:
+class WantedRecord(NamedTuple):
     """A record a domain should have. ``strings`` are the parts of a TXT value; ``published`` whether mailsvc serves
     it."""
 

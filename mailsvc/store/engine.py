@@ -55,7 +55,6 @@ class Store:
         self.file = settings.database_file
         self._turn = threading.Lock()
         arrange(self.engine)
-        self._writer = self.engine.execution_options(unit="writing")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -67,8 +66,9 @@ class Store:
     def writing(self) -> Iterator[Connection]:
         """One transaction: durable when the block ends, undone when it raises."""
         with self._in_turn():
-            with self._writer.begin() as connection:
-                yield connection
+            with self.engine.begin() as unit:
+                take_turn(unit)
+                yield unit
             if self.file is not None:
                 checkpoint.when_due(self.file)
 
@@ -109,17 +109,14 @@ def _engine_options(settings: config.Settings) -> dict[str, Any]:
 
 
 def arrange(engine: Engine) -> None:
-    """Set ``engine`` up so that its connections and transactions behave as Store promises."""
+    """Set ``engine`` up so that its connections behave as Store promises."""
     if engine.dialect.name == "sqlite":
         file = Path(str(engine.url.database))
         event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, file))
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "begin", _begin_postgres)
 
 
 def _prepare_sqlite(connection: Any, file: Path) -> None:
-    # The driver's own idea of when to begin is switched off; _begin_sqlite decides.
+    # The driver's own idea of when to begin is switched off; take_turn decides.
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
@@ -128,17 +125,14 @@ def _prepare_sqlite(connection: Any, file: Path) -> None:
     files.set_mode(files.companions(file)[1], files.SHARED_INDEX_MODE)
 
 
-def _is_writing(connection: Connection) -> bool:
-    return connection.get_execution_options().get("unit") == "writing"
+def take_turn(unit: Connection) -> None:
+    """Make the transaction that ``unit`` has just begun the only one that writes.
 
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred BEGIN that reads and then writes loses most of its transactions under load to "database is locked",
-    # whatever the busy timeout. Reading units need no transaction: each statement sees the latest commit.
-    if _is_writing(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin_postgres(connection: Connection) -> None:
-    if _is_writing(connection):
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
+    A deferred BEGIN that reads and then writes loses most of its transactions under load to "database is locked",
+    whatever the busy timeout. A connection that does not take its turn is in no transaction of SQLite's at all: each of
+    its statements sees the latest commit.
+    """
+    if unit.dialect.name == "sqlite":
+        unit.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        unit.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

@@ -1,9 +1,13 @@
 """The version of the schema: which one this code needs, which one a database has, and how it gets there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 import config
+from mailsvc.store.engine import take_turn
 
 MIGRATIONS = config.ROOT / "migrations"
 
@@ -57,17 +61,23 @@ def _migrate(engine: Engine, direction: str, revision: str) -> None:
 
     alembic = Config()
     alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.execution_options(unit="writing").connect() as connection:
-        # A batch rebuild drops and renames tables that others refer to; SQLite heeds this outside a transaction only.
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-            connection.rollback()
-        try:
-            with connection.begin():
-                refuse_newer(version(connection))
-                alembic.attributes["connection"] = connection
-                getattr(command, direction)(alembic, revision)
-        finally:
-            if engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-                connection.rollback()
+    with engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
+        take_turn(connection)
+        refuse_newer(version(connection))
+        alembic.attributes["connection"] = connection
+        getattr(command, direction)(alembic, revision)
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """A batch rebuild drops and renames tables that others refer to; SQLite heeds this outside a transaction only."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.rollback()
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        connection.rollback()

@@ -47,7 +47,7 @@ _ADDING = Text(
 )
 
 ADDMAIL = Operation(
-    "addmail", schemas.AddMail, handlers.addmail, "email", (),
+    "addmail", schemas.AddMail(), handlers.addmail, "email", (),
     (
         Outcome(0, None, Text("Mailbox added successfully: {email}", "Почтовый ящик успешно добавлен:{email}")),
         Outcome(1, AlreadyExists,
@@ -64,7 +64,7 @@ ADDMAIL = Operation(
 _DELETING = Text("Error deleting mailbox: {reason}", "Ошибка при удалении почтового ящика: {reason}")
 
 DELMAIL = Operation(
-    "delmail", schemas.DelMail, handlers.delmail, "email", (),
+    "delmail", schemas.DelMail(), handlers.delmail, "email", (),
     (
         Outcome(0, None, Text("Mailbox successfully deleted", "Почтовый ящик успешно удален")),
         Outcome(1, NoSuchMailbox, _DELETING,
@@ -80,7 +80,7 @@ DELMAIL = Operation(
 _FORWARDING = Text("Mailbox forwarding error: {reason}", "Ошибка пересылки почтового ящика: {reason}")
 
 ADDFORWARD = Operation(
-    "addforward", schemas.AddForward, handlers.addforward, "source", (),
+    "addforward", schemas.AddForward(), handlers.addforward, "source", (),
     (
         Outcome(0, None, Text("Mailbox forwarding was successfully defined: {source} => {target}",
                               "Пересылка почтового ящика успешно задана: {source} => {target}")),
@@ -102,7 +102,7 @@ _UNFORWARDING = Text(
 )
 
 DELFORWARD = Operation(
-    "delforward", schemas.DelForward, handlers.delforward, "source", (),
+    "delforward", schemas.DelForward(), handlers.delforward, "source", (),
     (
         Outcome(0, None, Text("Mailbox forwarding was deleted", "Пересылка почтового ящика удалена")),
         Outcome(1, NothingStored, _UNFORWARDING,
@@ -135,28 +135,28 @@ def _switch(failed: Text, already: Text, success: Outcome) -> tuple[Outcome, ...
 
 
 ONSPF = Operation(
-    "onspf", schemas.OneDomain, handlers.onspf, "domain", (),
+    "onspf", schemas.OneDomain(), handlers.onspf, "domain", (),
     _switch(Text("Error enabling SPF record for domain {domain}",
                  "Ошибка при включении SPF-записи для домена {domain}"),
             Text("SPF is already enabled for domain: {domain}", "SPF уже включен для домена: {domain}"), _ENABLED),
 )  # fmt: skip
 
 OFFSPF = Operation(
-    "offspf", schemas.OneDomain, handlers.offspf, "domain", (),
+    "offspf", schemas.OneDomain(), handlers.offspf, "domain", (),
     _switch(Text("Error disabling SPF record for domain {domain}",
                  "Ошибка при отключении SPF-записи для домена {domain}"),
             Text("SPF is already disabled for domain: {domain}", "SPF уже отключен для домена: {domain}"), _DISABLED),
 )  # fmt: skip
 
 ONDKIM = Operation(
-    "ondkim", schemas.OneDomain, handlers.ondkim, "domain", (),
+    "ondkim", schemas.OneDomain(), handlers.ondkim, "domain", (),
     _switch(Text("Error enabling dkim record for domain {domain}",
                  "Ошибка при включении dkim-записи для домена {domain}"),
             Text("dkim is already enabled for domain: {domain}", "dkim уже включен для домена: {domain}"), _ENABLED),
 )  # fmt: skip
 
 OFFDKIM = Operation(
-    "offdkim", schemas.OneDomain, handlers.offdkim, "domain", (),
+    "offdkim", schemas.OneDomain(), handlers.offdkim, "domain", (),
     _switch(Text("Error disabling Dkim record for domain {domain}",
                  "Ошибка при отключении Dkim-записи для домена {domain}"),
             Text("Dkim is already disabled for domain: {domain}", "Dkim уже отключен для домена: {domain}"), _DISABLED),
@@ -175,8 +175,8 @@ _LIST = (
     Outcome(3, Exception, INTERNAL, status=500),
 )  # fmt: skip
 
-GETLISTMAIL = Operation("getlistmail", schemas.Nothing, handlers.getlistmail, "", ("data", "boxes"), _LIST)
-GETFORWARDMAIL = Operation("getforwardmail", schemas.Nothing, handlers.getforwardmail, "", ("data",), _LIST)
+GETLISTMAIL = Operation("getlistmail", schemas.Nothing(), handlers.getlistmail, "", ("data", "boxes"), _LIST)
+GETFORWARDMAIL = Operation("getforwardmail", schemas.Nothing(), handlers.getforwardmail, "", ("data",), _LIST)
 
 OPERATIONS = {
     operation.name: operation

@@ -61,7 +61,7 @@ class Operation:
     """
 
     name: str
-    schema: type[Schema]
+    schema: Schema
     handler: Callable[[Ports, Act, Sent], Members]
     subject: str
     members: tuple[str, ...]

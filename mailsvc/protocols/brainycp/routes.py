@@ -121,7 +121,7 @@ def _perform(
 
 
 def _sent(operation: Operation, fields: Fields, mailbox_password: str | None) -> Mapping[str, Any]:
-    schema = operation.schema()
+    schema = operation.schema
     wire = {name: fields.last(name) for name in schema.fields if name != "password" and name in fields}
     if mailbox_password is not None:
         wire["password"] = mailbox_password
