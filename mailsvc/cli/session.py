@@ -14,7 +14,7 @@ from flask import Flask
 import config
 from mailsvc.app import ports_of
 from mailsvc.core.acts import ROOT, Act, PanelUser
-from mailsvc.core.refusals import Refusal
+from mailsvc.core.refusals import BadInput, Refusal
 from mailsvc.observation import logs
 from mailsvc.services import audit
 from mailsvc.services.ports import Ports
@@ -80,7 +80,14 @@ def acting(operation: str, subject: str) -> Iterator[tuple[Ports, Act]]:
         try:
             yield ports, act
         except Refusal as refusal:
-            audit.refused(ports, act, subject, outcome=type(refusal).__name__, code=1)
+            # What did not even have the right form may be anything, also a secret in the wrong place.
+            audit.refused(
+                ports,
+                act,
+                "" if isinstance(refusal, BadInput) else subject,
+                outcome=type(refusal).__name__,
+                code=1,
+            )
             raise
 
 

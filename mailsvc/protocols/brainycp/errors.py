@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from flask import request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from mailsvc.observation import note
+from mailsvc.protocols.brainycp.fields import read
 from mailsvc.protocols.brainycp.operations import BROKEN, REFUSED_METHOD, TOO_LARGE, WRONG_COMMAND
-from mailsvc.protocols.brainycp.outcomes import RU, Outcome
+from mailsvc.protocols.brainycp.outcomes import RU, Outcome, language_of
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 NO_FACTS: dict[str, object] = {}
@@ -33,13 +35,20 @@ def reply(
 
 
 def outside(error: Exception) -> Response:
-    """The answer to an error on this dialect's paths that no operation could answer: the language was not read yet."""
+    """The answer to an error on this dialect's paths that no operation could answer."""
     if isinstance(error, RequestEntityTooLarge):
         return reply(TOO_LARGE, RU)
     if isinstance(error, MethodNotAllowed):
-        return reply(REFUSED_METHOD, RU, allow="GET, POST")
+        return reply(REFUSED_METHOD, _language(), allow="GET, POST")
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        response = reply(WRONG_COMMAND, RU)
+        response = reply(WRONG_COMMAND, _language())
         response.status_code = error.code
         return response
     return reply(BROKEN, RU)
+
+
+def _language() -> str:
+    try:
+        return language_of(read(request).last("language"))
+    except HTTPException:
+        return RU
