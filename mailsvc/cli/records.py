@@ -1,56 +1,56 @@
 """``spf``, ``dkim``, ``reconcile``: the DNS records of domains."""
 
 import sys
+from typing import Protocol
 
 import click
 
 from mailsvc.cli.session import acting, opened
+from mailsvc.core.acts import Act
 from mailsvc.core.addresses import domain_name
 from mailsvc.services import dkim as dkim_keys
 from mailsvc.services import publication
 from mailsvc.services import spf as spf_records
+from mailsvc.services.ports import Ports
 
 
-@click.group()
-def spf() -> None:
-    """The SPF record of a domain."""
+class Switch(Protocol):
+    """A use-case module that turns a record of a domain on and off."""
+
+    def enable(self, ports: Ports, act: Act, *, domain: str) -> None: ...
+
+    def disable(self, ports: Ports, act: Act, *, domain: str) -> None: ...
 
 
-@spf.command("on")
-@click.argument("domain")
-def spf_on(domain: str) -> None:
-    """Publish it."""
-    with acting("spf on", domain) as (ports, act):
-        spf_records.enable(ports, act, domain=domain_name(domain))
+def _group(name: str, record: Switch, words: tuple[str, str, str]) -> click.Group:
+    """The commands ``NAME on DOMAIN`` and ``NAME off DOMAIN``; ``words`` are the help texts of all three."""
+    group = click.Group(name, help=words[0])
+
+    @group.command("on", help=words[1])
+    @click.argument("domain")
+    def on(domain: str) -> None:
+        with acting(f"{name} on", domain) as (ports, act):
+            record.enable(ports, act, domain=domain_name(domain))
+
+    @group.command("off", help=words[2])
+    @click.argument("domain")
+    def off(domain: str) -> None:
+        with acting(f"{name} off", domain) as (ports, act):
+            record.disable(ports, act, domain=domain_name(domain))
+
+    return group
 
 
-@spf.command("off")
-@click.argument("domain")
-def spf_off(domain: str) -> None:
-    """Withdraw it."""
-    with acting("spf off", domain) as (ports, act):
-        spf_records.disable(ports, act, domain=domain_name(domain))
-
-
-@click.group()
-def dkim() -> None:
-    """The DKIM key and record of a domain."""
-
-
-@dkim.command("on")
-@click.argument("domain")
-def dkim_on(domain: str) -> None:
-    """Publish the key, made at the first time."""
-    with acting("dkim on", domain) as (ports, act):
-        dkim_keys.enable(ports, act, domain=domain_name(domain))
-
-
-@dkim.command("off")
-@click.argument("domain")
-def dkim_off(domain: str) -> None:
-    """Withdraw the record and keep the key."""
-    with acting("dkim off", domain) as (ports, act):
-        dkim_keys.disable(ports, act, domain=domain_name(domain))
+spf = _group("spf", spf_records, ("The SPF record of a domain.", "Publish it.", "Withdraw it."))
+dkim = _group(
+    "dkim",
+    dkim_keys,
+    (
+        "The DKIM key and record of a domain.",
+        "Publish the key, made at the first time.",
+        "Withdraw the record and keep the key.",
+    ),
+)
 
 
 @click.command()
