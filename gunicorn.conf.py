@@ -52,6 +52,12 @@ def when_ready(_server: Any) -> None:
     gc.freeze()
 
 
+def post_worker_init(worker: Any) -> None:
+    """Hold a connection from the first moment on: while one is open nobody's closing takes -wal and -shm away."""
+    with worker.wsgi.extensions["mailsvc"].store.reading():
+        pass
+
+
 def child_exit(_server: Any, worker: Any) -> None:
     """A worker is gone: its counts stay, its gauges do not."""
     from prometheus_client import multiprocess

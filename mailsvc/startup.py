@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 import config
 from mailsvc.core.acts import ROOT, Act, PanelUser
+from mailsvc.core.refusals import AlreadyExists
 from mailsvc.services import publication, users, zones
 from mailsvc.services.ports import Ports
 from mailsvc.store import files, schema
@@ -43,6 +44,7 @@ def make_data_dir(settings: config.Settings) -> None:
     try:
         if not directory.is_dir():
             directory.mkdir(mode=files.DIRECTORY_MODE, parents=True)
+            files.set_mode(directory, files.DIRECTORY_MODE)
         _try_writing(directory)
     except OSError as error:
         raise CannotStart(f"cannot write the data directory {directory}: {error.strerror}") from None
@@ -67,6 +69,8 @@ def prepare(app: Flask) -> FirstStart | None:
     for settled in publication.reconcile(ports, at_start=True):
         log.info("reconciled %s: %s", settled.name, settled.failure or "settled")
     ports.store.close()
+    if ports.settings.database_file is not None:
+        files.make_readable(ports.settings.database_file)
     return first
 
 
@@ -75,6 +79,8 @@ def _open_database(ports: Ports) -> None:
     try:
         if file is not None:
             files.make_readable(file)
+            with ports.store.reading() as unit:
+                schema.refuse_newer(schema.version(unit))
             _switch_to_wal(file)
         schema.upgrade(ports.store.engine)
     except schema.SchemaTooNew as error:
@@ -110,5 +116,9 @@ def _root_user(ports: Ports) -> FirstStart | None:
     given = ports.settings.root_password
     password = given or secrets.token_urlsafe(15)
     act = Act("cli", "first start", "mailsvc", THE_SERVICE)
-    users.add(ports, act, name="root", password=password, role=ROOT)
+    try:
+        users.add(ports, act, name="root", password=password, role=ROOT)
+    except AlreadyExists:
+        # Another start was first.
+        return None
     return FirstStart(None if given else password)

@@ -80,14 +80,20 @@ def _announce(settings: config.Settings, first: startup.FirstStart | None) -> No
     click.echo(f"mailsvc serves {settings.data_dir} on {settings.bind}")
     if first is None:
         return
-    secret = f"password={first.password}" if first.password else "password=$MAILSVC_ROOT_PASSWORD"
     if first.password:
         click.echo(f"The root user `root` was made. Its password, shown this once: {first.password}")
     click.echo(f"""Try it:
 
 {_curl(settings.bind)} \\
-  --data-urlencode username=root --data-urlencode "{secret}" -d mailclient=1 -d getlistmail=1 -d language=en
+  --data-urlencode username=root --data-urlencode "password={_secret(first)}" -d mailclient=1 -d getlistmail=1 -d language=en
 """)
+
+
+def _secret(first: startup.FirstStart) -> str:
+    """What stands for root's password in the call to paste: a password that was given is not shown."""
+    if first.password:
+        return first.password
+    return "$MAILSVC_ROOT_PASSWORD" if "MAILSVC_ROOT_PASSWORD" in os.environ else '$(cat "$MAILSVC_ROOT_PASSWORD_FILE")'
 
 
 def _curl(bind: TcpAddress | UnixAddress) -> str:

@@ -4,23 +4,36 @@ Both directions use SQLite's online backup: a copy is of one moment, and a copy 
 reader in one commit, in the same file, so that nobody has to reopen anything.
 """
 
+import logging
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
+from mailsvc.core.dns_records import TxtRecord
+from mailsvc.core.refusals import PublishFailed
 from mailsvc.services import publication
 from mailsvc.services.ports import Ports
 from mailsvc.store import files, schema
-from mailsvc.store.engine import arrange, take_turn
+from mailsvc.store.engine import arrange, turn
+from mailsvc.store.models import Base
+
+log = logging.getLogger("mailsvc.backups")
 
 HEADER = b"SQLite format 3\0"
+SQLITE_OK = 0
+NOT_OURS = "that is not a database of mailsvc"
+
+WRITE_SECONDS = 60
+"""How long a restore waits for its turn to write."""
 
 
 class CannotCopy(Exception):
@@ -46,8 +59,9 @@ def back_up(ports: Ports, target: Path) -> None:
 def restore(ports: Ports, copy: Path) -> Path:
     """Put ``copy`` in the place of the present database; gives the path of a copy of what was replaced.
 
-    The copy is checked first: integrity, and a schema that this mailsvc knows; an older one is brought up to date.
-    Its DNS records are taken to be unsettled, for ``reconcile`` to make DNS equal to them. Raises CannotCopy.
+    The copy is checked first: integrity, and a schema that this mailsvc knows; an older one is brought up to date. DNS
+    records that it does not know are withdrawn, and its own are taken to be unsettled, for ``settle`` to make DNS equal
+    to them. Raises CannotCopy.
     """
     database = _database(ports)
     _refuse_itself(copy, database)
@@ -56,11 +70,17 @@ def restore(ports: Ports, copy: Path) -> Path:
     with _draft(database.parent) as draft:
         _copy(copy, draft)
         _verify(draft)
-        _bring_up_to_date(draft, copy)
-        _verify(draft)
-        replaced = _keep_present(database)
-        _put_in_place(draft, database)
-    return replaced
+        known = _brought_up_to_date(draft, copy)
+        kept = database.with_name(f"{database.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        _put_in_place(draft, database, kept)
+    for record in _live_records(kept) - known:
+        _withdraw(ports, record)
+    return kept
+
+
+def settle(ports: Ports) -> Sequence[publication.Settled]:
+    """After a restore: make DNS equal to what the restored database says."""
+    return publication.reconcile(ports, at_start=True)
 
 
 def _database(ports: Ports) -> Path:
@@ -72,7 +92,7 @@ def _database(ports: Ports) -> Path:
 
 def _refuse_itself(file: Path, database: Path) -> None:
     # Even opening the live file beside SQLite would let go of its locks (https://sqlite.org/howtocorrupt.html, 2.2).
-    if file.resolve() in (database.resolve(), *files.companions(database.resolve())):
+    if file.exists() and any(live.exists() and file.samefile(live) for live in (database, *files.companions(database))):
         raise CannotCopy(f"{file} is the database itself, not a copy of it")
 
 
@@ -88,6 +108,8 @@ def _draft(directory: Path) -> Iterator[Path]:
         yield Path(name)
     except sqlite3.Error as error:
         raise CannotCopy(f"the copy failed: {error}") from None
+    except SQLAlchemyError as error:
+        raise CannotCopy(f"the copy failed: {getattr(error, 'orig', error)}") from None
     except OSError as error:
         raise CannotCopy(f"the copy failed: {error.strerror}") from None
     finally:
@@ -120,61 +142,100 @@ def _verify(path: Path) -> None:
         orphans = connection.execute("PRAGMA foreign_key_check").fetchone()
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if verdict != "ok":
-        raise CannotCopy(f"the copy is damaged: {verdict}")
+        raise CannotCopy(f"the copy is damaged: {' '.join(str(verdict).split())}")
     if orphans is not None:
         raise CannotCopy(f"the copy is damaged: a row of {orphans[0]} refers to a row that is not there")
-    if not {"alembic_version", "panel_user"} <= tables:
-        raise CannotCopy("that is not a database of mailsvc")
+    if "alembic_version" not in tables:
+        raise CannotCopy(NOT_OURS)
 
 
-def _bring_up_to_date(draft: Path, copy: Path) -> None:
+def _brought_up_to_date(draft: Path, copy: Path) -> set[TxtRecord]:
+    """The records that the draft, which is at this mailsvc's schema afterwards, takes to be in DNS."""
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(draft)), poolclass=sa.NullPool)
     arrange(engine)
     try:
+        with engine.connect() as unit:
+            if schema.version(unit) is None:
+                raise CannotCopy(NOT_OURS)
         schema.upgrade(engine)
-        with engine.begin() as unit:
-            take_turn(unit)
+        with turn(engine) as unit:
+            _refuse_foreign(unit)
             unit.exec_driver_sql("UPDATE dns_record SET settled = 0, busy_until = NULL")
     except schema.SchemaTooNew as error:
         raise CannotCopy(f"{copy} belongs to a newer mailsvc: {error}") from None
     finally:
         engine.dispose()
+    return _live_records(draft)
 
 
-def _keep_present(database: Path) -> Path:
-    kept = database.with_name(f"{database.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+def _refuse_foreign(unit: sa.Connection) -> None:
+    """Anything may use Alembic, and call a revision or a table as we do."""
+    inspector = sa.inspect(unit)
+    for table in Base.metadata.sorted_tables:
+        if not inspector.has_table(table.name):
+            raise CannotCopy(NOT_OURS)
+        if {column["name"] for column in inspector.get_columns(table.name)} != set(table.columns.keys()):
+            raise CannotCopy(NOT_OURS)
+
+
+def _live_records(file: Path) -> set[TxtRecord]:
+    """The records that the database ``file`` takes to be, or perhaps to be, in DNS; none if it cannot be read."""
+    query = (
+        "SELECT d.name, r.name, r.content, r.ttl FROM dns_record r JOIN domain d ON d.id = r.domain_id"
+        " WHERE r.enabled = 1 OR r.settled = 0"
+    )
     try:
-        _copy(database, kept)
-        _make_single_file(kept)
+        with closing(sqlite3.connect(file)) as connection:
+            return {TxtRecord.from_content(*row) for row in connection.execute(query)}
     except sqlite3.Error:
-        # Too damaged for SQLite to read: the bytes as they are may still help somebody.
-        shutil.copyfile(database, kept)
-    kept.chmod(0o600)
-    return kept
+        return set()
 
 
-def _put_in_place(draft: Path, database: Path) -> None:
+def _withdraw(ports: Ports, record: TxtRecord) -> None:
     try:
-        with closing(sqlite3.connect(draft)) as there, closing(sqlite3.connect(database, timeout=30)) as here:
-            there.backup(here)
+        ports.dns.withdraw(record)
+    except PublishFailed as refusal:
+        log.error("withdraw by hand, the restored database does not know of it: %s (%s)", record.zone_line, refusal)
+
+
+def _put_in_place(draft: Path, database: Path, kept: Path) -> None:
+    """Make ``draft`` the content of ``database`` in one commit, and ``kept`` a copy of what it replaces."""
+    deadline = time.monotonic() + WRITE_SECONDS
+
+    def keep(status: int, _remaining: int, _total: int) -> None:
+        # From the first page on this is the only writer, and everybody still sees what was there before.
+        if status == SQLITE_OK and not kept.exists():
+            _copy(database, kept)
+        if not kept.exists() and time.monotonic() > deadline:
+            raise CannotCopy("somebody keeps writing to the database: nothing was replaced")
+
+    try:
+        with closing(sqlite3.connect(draft)) as there, closing(sqlite3.connect(database, timeout=1)) as here:
+            there.backup(here, pages=1, progress=keep, sleep=0.05)
     except sqlite3.DatabaseError as error:
+        if not kept.exists():
+            # Too damaged for SQLite to read: the bytes as they are may still help somebody.
+            shutil.copyfile(database, kept)
         raise CannotCopy(
             f"{database} is too damaged to be written ({error}): stop mailsvc, move it away with its -wal and -shm, "
             "start mailsvc once, and restore again"
         ) from None
+    finally:
+        if kept.exists():
+            kept.chmod(0o600)
+            files.give_to_owner(kept, database)
+    _make_single_file(kept)
 
 
 def _put(draft: Path, target: Path) -> None:
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
+    # A log that lies beside the target belongs to what was there before.
+    for path in files.companions(target):
+        path.unlink(missing_ok=True)
     draft.replace(target)
     handle = os.open(target.absolute().parent, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def settle(ports: Ports) -> list[publication.Settled]:
-    """After a restore: make DNS equal to what the restored database says."""
-    return list(publication.reconcile(ports, at_start=True))

@@ -27,7 +27,7 @@ def enable(ports: Ports, act: Act, *, domain: str) -> None:
     """
     scoped, record = _found(ports, act, domain)
     if record is None:
-        record = _with_new_key(ports, scoped)
+        record = _with_new_key(ports, act, scoped)
     publication.switch(ports, act, scoped, publication.DKIM, record, on=True)
 
 
@@ -59,7 +59,7 @@ def _found(ports: Ports, act: Act, name: str) -> tuple[ScopedDomain, TxtRecord |
         return domain, record(unit, domain)
 
 
-def _with_new_key(ports: Ports, domain: ScopedDomain) -> TxtRecord:
+def _with_new_key(ports: Ports, act: Act, domain: ScopedDomain) -> TxtRecord:
     # Made and sealed before the transaction: this takes a tenth of a second and more.
     pair, selector = dkim.new_rsa_pair(), ports.settings.dkim_selector
     row = {
@@ -71,6 +71,7 @@ def _with_new_key(ports: Ports, domain: ScopedDomain) -> TxtRecord:
         "created_at": now(),
     }
     with ports.store.writing() as unit:
+        scope.same(unit, act.acting, domain)
         # Another caller may have been first; his key is then the domain's.
         if (existing := record(unit, domain)) is not None:
             return existing

@@ -57,7 +57,8 @@ def remove(ports: Ports, act: Act, *, name: str) -> None:
         domain = scope.domain(unit, act.acting, name)
     publication.withdraw_all(ports, domain)
     with ports.store.writing() as unit:
-        domain = scope.domain(unit, act.acting, name)
+        scope.same(unit, act.acting, domain)
+        publication.refuse_live(unit, domain)
         users.count_mailboxes(unit, domain.owner_id, -_mailboxes(unit, domain))
         unit.execute(delete(Domain).where(Domain.id == domain.id))
         audit.done(unit, act, name)

@@ -57,6 +57,8 @@ def add(ports: Ports, act: Act, *, source: Address, targets: Sequence[Address], 
     wanted = list(dict.fromkeys(str(target) for target in targets))
     with ports.store.writing() as unit:
         domain = scope.domain(unit, act.acting, source.domain)
+        if len(wanted) > TARGETS:
+            raise TooManyTargets(source=str(source), limit=TARGETS)
         _refuse_loop(unit, source, wanted)
         rule = unit.execute(_RULE, {"source": str(source)}).one_or_none()
         if rule is None:

@@ -9,30 +9,33 @@ file, and ``reconcile`` makes the world equal to that.
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, insert, select, update
-from sqlalchemy import Row as Found
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from mailsvc.core.acts import Act
 from mailsvc.core.dns_records import TxtRecord
 from mailsvc.core.refusals import AlreadyInThatState, PublishFailed
 from mailsvc.dns import TIME_LIMIT
-from mailsvc.services import audit
+from mailsvc.services import audit, scope
 from mailsvc.services.ports import Ports
 from mailsvc.services.scope import ScopedDomain
 from mailsvc.store.models import DnsRecord, Domain
-from mailsvc.store.types import OFF, now
+from mailsvc.store.types import OFF, ON, now
+
+Found = Any
+"""A row of _ROW."""
 
 log = logging.getLogger("mailsvc.publication")
 
 SPF = "spf"
 DKIM = "dkim"
 
-LEASE = timedelta(seconds=4 * TIME_LIMIT + 5)
-"""How long a claim holds: time for the change and for taking it back, each with what an interrupted one left over."""
+LEASE = timedelta(seconds=2 * TIME_LIMIT + 5)
+"""How long a claim holds: time for the change and for taking it back."""
 
 PATIENCE = 0.8
 """Seconds to wait for another caller who is changing the same record just now."""
@@ -43,9 +46,13 @@ _ONE = _ROW.where(
     DnsRecord.purpose == bindparam("purpose"),
     DnsRecord.name == bindparam("name"),
 )
-_OF_DOMAIN = _ROW.where(DnsRecord.domain_id == bindparam("domain_id")).order_by(DnsRecord.id)
-_UNSETTLED = _ROW.where(DnsRecord.settled == OFF).order_by(DnsRecord.id)
 _BY_ID = _ROW.where(DnsRecord.id == bindparam("id"))
+_UNSETTLED = _ROW.where(DnsRecord.settled == OFF).order_by(DnsRecord.id)
+_LIVE = (
+    select(DnsRecord.id, DnsRecord.name)
+    .where(DnsRecord.domain_id == bindparam("domain_id"), or_(DnsRecord.enabled == ON, DnsRecord.settled == OFF))
+    .order_by(DnsRecord.id)
+)
 
 
 class Busy(PublishFailed):
@@ -54,17 +61,13 @@ class Busy(PublishFailed):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to change one record until ``until``. ``enabled`` is the state last acknowledged to a caller.
-
-    ``leftover`` is an older value that an interrupted change may have left in DNS.
-    """
+    """The right to change one record until ``until``. ``enabled`` is the state last acknowledged to a caller."""
 
     id: int
     domain_id: int
     until: datetime
     enabled: bool
     record: TxtRecord
-    leftover: TxtRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,12 @@ class Settled:
 def switch(ports: Ports, act: Act, domain: ScopedDomain, purpose: str, record: TxtRecord, *, on: bool) -> None:
     """Publish ``record`` for ``domain``, or withdraw what was published under its name.
 
-    Raises AlreadyInThatState, PublishFailed (the state is what it was).
+    Raises AlreadyInThatState, UnknownDomain (removed or given away meanwhile), PublishFailed (the state is what it
+    was).
     """
-    claim = _claim(ports, domain, purpose, record, on=on)
+    claim = _claim(ports, act, domain, purpose, record, on=on)
     _carry_out(ports, claim, on=on)
-    with ports.store.writing() as unit:
+    with _unsettled_if_lost(ports, claim), ports.store.writing() as unit:
         _acknowledge(unit, claim, enabled=on)
         audit.done(unit, act, domain.name)
 
@@ -91,13 +95,20 @@ def switch(ports: Ports, act: Act, domain: ScopedDomain, purpose: str, record: T
 def withdraw_all(ports: Ports, domain: ScopedDomain) -> None:
     """Take every record of ``domain`` out of DNS. Raises PublishFailed."""
     with ports.store.reading() as unit:
-        rows = unit.execute(_OF_DOMAIN, {"domain_id": domain.id}).all()
-    for row in rows:
-        if row.enabled or not row.settled:
-            claim = _claim_row(ports, row.id)
+        live = unit.execute(_LIVE, {"domain_id": domain.id}).all()
+    for record_id, _ in live:
+        claim = _claim_live(ports, record_id)
+        if claim is not None:
             _carry_out(ports, claim, on=False)
-            with ports.store.writing() as unit:
+            with _unsettled_if_lost(ports, claim), ports.store.writing() as unit:
                 _acknowledge(unit, claim, enabled=False)
+
+
+def refuse_live(unit: Connection, domain: ScopedDomain) -> None:
+    """Raises Busy if a record of ``domain`` is, or may be, in DNS."""
+    live = unit.execute(_LIVE, {"domain_id": domain.id}).first()
+    if live is not None:
+        raise Busy(name=live.name, reason="another caller has switched this record on meanwhile")
 
 
 def reconcile(ports: Ports, *, at_start: bool = False) -> Sequence[Settled]:
@@ -108,55 +119,83 @@ def reconcile(ports: Ports, *, at_start: bool = False) -> Sequence[Settled]:
     """
     with ports.store.reading() as unit:
         rows = unit.execute(_UNSETTLED).all()
-    return [_settle(ports, row) for row in rows if at_start or not _is_busy(row)]
+    return [_settled(ports, row, take_over=at_start) for row in rows if at_start or not _is_busy(row)]
 
 
-def _settle(ports: Ports, row: Found[Any]) -> Settled:
-    claim = _claim_row(ports, row.id, busy_too=True)
+def _settled(ports: Ports, row: Found, *, take_over: bool) -> Settled:
+    try:
+        _settle(ports, row.id, take_over=take_over)
+    except PublishFailed as refusal:
+        log.error("record %s is unsettled: %s", row.name, refusal.facts.get("reason"))
+        return Settled(row.name, row.enabled, str(refusal.facts.get("reason")))
+    return Settled(row.name, row.enabled, None)
+
+
+def _settle(ports: Ports, record_id: int, *, take_over: bool = False) -> None:
+    """Make the world equal to what was last acknowledged, unless that is so or somebody is at work on it.
+
+    Raises PublishFailed.
+    """
+    with ports.store.writing() as unit:
+        row = unit.execute(_BY_ID, {"id": record_id}).one_or_none()
+        if row is None or row.settled or (_is_busy(row) and not take_over):
+            return
+        claim = _claimed(unit, row)
     try:
         _effect(ports, claim, on=claim.enabled)
-    except PublishFailed as refusal:
+    except PublishFailed:
         _release(ports, claim, settled=False)
-        log.error("record %s is unsettled: %s", row.name, refusal.facts.get("reason"))
-        return Settled(row.name, claim.enabled, str(refusal.facts.get("reason")))
+        raise
     _release(ports, claim, settled=True)
-    return Settled(row.name, claim.enabled, None)
 
 
-def _claim(ports: Ports, domain: ScopedDomain, purpose: str, record: TxtRecord, *, on: bool) -> Claim:
-    for _ in _attempts():
-        with ports.store.writing() as unit:
-            key = {"domain_id": domain.id, "purpose": purpose, "name": record.name}
-            row = unit.execute(_ONE, key).one_or_none()
-            if row is None or not _is_busy(row):
-                return _take(unit, domain, purpose, record, row, on=on)
-    raise Busy(name=record.name, reason="another change of this record is under way")
-
-
-def _attempts() -> Iterator[None]:
+def _claim(ports: Ports, act: Act, domain: ScopedDomain, purpose: str, record: TxtRecord, *, on: bool) -> Claim:
+    key = {"domain_id": domain.id, "purpose": purpose, "name": record.name}
     deadline = time.monotonic() + PATIENCE
-    yield
-    while time.monotonic() < deadline:
-        time.sleep(0.02)
-        yield
+    while True:
+        with ports.store.writing() as unit:
+            scope.same(unit, act.acting, domain)
+            row = unit.execute(_ONE, key).one_or_none()
+            if row is None or row.settled:
+                return _take(unit, domain, purpose, record, row, on=on)
+        if _is_busy(row):
+            _wait(record.name, deadline)
+        else:
+            # What an interrupted change left in the world goes first; it may be another text than this one.
+            _settle(ports, row.id)
+
+
+def _claim_live(ports: Ports, record_id: int) -> Claim | None:
+    """The right to withdraw a record, or None when it is withdrawn by now."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with ports.store.writing() as unit:
+            row = unit.execute(_BY_ID, {"id": record_id}).one_or_none()
+            if row is None or (row.settled and not row.enabled):
+                return None
+            if not _is_busy(row):
+                return _claimed(unit, row)
+        _wait(row.name, deadline)
+
+
+def _wait(name: str, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise Busy(name=name, reason="another change of this record is under way")
+    time.sleep(0.02)
 
 
 def _take(
-    unit: Connection, domain: ScopedDomain, purpose: str, record: TxtRecord, row: Found[Any] | None, *, on: bool
+    unit: Connection, domain: ScopedDomain, purpose: str, record: TxtRecord, row: Found | None, *, on: bool
 ) -> Claim:
-    until = now() + LEASE
-    if row is None:
-        if not on:
-            raise AlreadyInThatState(domain=domain.name)
-        return Claim(_insert(unit, domain, purpose, record, until), domain.id, until, False, record)
-    # An unsettled record is in neither state for certain: the change is carried out, and settles it.
-    if row.enabled == on and row.settled:
+    if on == (row is not None and row.enabled):
         raise AlreadyInThatState(domain=domain.name)
-    stored = _stored(row)
-    wanted = record if on and not row.enabled else stored
-    leftover = stored if not row.settled and stored != wanted else None
-    _mark(unit, row.id, until, content=wanted.content, ttl=wanted.ttl)
-    return Claim(row.id, domain.id, until, row.enabled, wanted, leftover)
+    if row is None:
+        until = now() + LEASE
+        return Claim(_insert(unit, domain, purpose, record, until), domain.id, until, False, record)
+    if on:
+        unit.execute(update(DnsRecord).where(DnsRecord.id == row.id).values(content=record.content, ttl=record.ttl))
+        row = unit.execute(_BY_ID, {"id": row.id}).one()
+    return _claimed(unit, row)
 
 
 def _insert(unit: Connection, domain: ScopedDomain, purpose: str, record: TxtRecord, until: datetime) -> int:
@@ -174,28 +213,16 @@ def _insert(unit: Connection, domain: ScopedDomain, purpose: str, record: TxtRec
     return unit.scalars(insert(DnsRecord).returning(DnsRecord.id), row).one()
 
 
-def _claim_row(ports: Ports, record_id: int, *, busy_too: bool = False) -> Claim:
-    for _ in _attempts():
-        with ports.store.writing() as unit:
-            row = unit.execute(_BY_ID, {"id": record_id}).one()
-            if busy_too or not _is_busy(row):
-                until = now() + LEASE
-                _mark(unit, row.id, until)
-                return Claim(row.id, row.domain_id, until, row.enabled, _stored(row))
-    raise Busy(name=row.name, reason="another change of this record is under way")
+def _claimed(unit: Connection, row: Found) -> Claim:
+    """A claim on a record as it is on file."""
+    until = now() + LEASE
+    unit.execute(update(DnsRecord).where(DnsRecord.id == row.id).values(settled=False, busy_until=until))
+    record = TxtRecord.from_content(row.zone, row.name, row.content, row.ttl)
+    return Claim(row.id, row.domain_id, until, row.enabled, record)
 
 
-def _mark(unit: Connection, record_id: int, until: datetime, **values: object) -> None:
-    statement = update(DnsRecord).where(DnsRecord.id == record_id)
-    unit.execute(statement.values(settled=False, busy_until=until, **values))
-
-
-def _is_busy(row: Found[Any]) -> bool:
+def _is_busy(row: Found) -> bool:
     return row.busy_until is not None and row.busy_until > now()
-
-
-def _stored(row: Found[Any]) -> TxtRecord:
-    return TxtRecord.from_content(row.zone, row.name, row.content, row.ttl)
 
 
 def _carry_out(ports: Ports, claim: Claim, *, on: bool) -> None:
@@ -208,8 +235,6 @@ def _carry_out(ports: Ports, claim: Claim, *, on: bool) -> None:
 
 
 def _effect(ports: Ports, claim: Claim, *, on: bool) -> None:
-    if claim.leftover is not None:
-        ports.dns.withdraw(claim.leftover)
     if on:
         ports.dns.publish(claim.record)
     else:
@@ -227,16 +252,32 @@ def _take_back(ports: Ports, claim: Claim) -> None:
 
 
 def _release(ports: Ports, claim: Claim, *, settled: bool) -> None:
-    with ports.store.writing() as unit:
-        unit.execute(_mine(claim).values(settled=settled, busy_until=None))
+    with _unsettled_if_lost(ports, claim), ports.store.writing() as unit:
+        _finish(unit, claim, settled=settled)
 
 
 def _acknowledge(unit: Connection, claim: Claim, *, enabled: bool) -> None:
-    if not unit.execute(_mine(claim).values(enabled=enabled, settled=True, busy_until=None)).rowcount:
-        raise Busy(name=claim.record.name, reason="another change of this record came in between")
+    _finish(unit, claim, enabled=enabled, settled=True)
     unit.execute(update(Domain).where(Domain.id == claim.domain_id).values(zone_serial=Domain.zone_serial + 1))
 
 
-def _mine(claim: Claim) -> Update:
-    """The record, if the claim still holds."""
-    return update(DnsRecord).where(DnsRecord.id == claim.id, DnsRecord.busy_until == claim.until)
+def _finish(unit: Connection, claim: Claim, **values: bool) -> None:
+    mine = update(DnsRecord).where(DnsRecord.id == claim.id, DnsRecord.busy_until == claim.until)
+    if not unit.execute(mine.values(busy_until=None, **values)).rowcount:
+        raise Busy(name=claim.record.name, reason="another change of this record came in between")
+
+
+@contextmanager
+def _unsettled_if_lost(ports: Ports, claim: Claim) -> Iterator[None]:
+    """When the claim was lost, nobody can tell whose effect came last: whoever took it over loses it as well."""
+    try:
+        yield
+    except Busy:
+        with ports.store.writing() as unit:
+            there = unit.execute(
+                update(DnsRecord).where(DnsRecord.id == claim.id).values(settled=False, busy_until=None)
+            ).rowcount
+        if not there:
+            # The domain is gone, and with it what reconcile would go by.
+            ports.dns.withdraw(claim.record)
+        raise

@@ -29,3 +29,9 @@ def domain(unit: Connection, acting: PanelUser, name: str) -> ScopedDomain:
     if row is None or not (acting.is_root or row.owner_id == acting.id):
         raise UnknownDomain(domain=name)
     return ScopedDomain(row.id, row.name, row.owner_id)
+
+
+def same(unit: Connection, acting: PanelUser, known: ScopedDomain) -> None:
+    """Raises UnknownDomain if ``known``, found earlier, was removed or given away meanwhile."""
+    if domain(unit, acting, known.name).id != known.id:
+        raise UnknownDomain(domain=known.name)

@@ -6,9 +6,12 @@ has committed looks at the log's size, and above the limit checkpoints while it 
 write meanwhile. Readers are not held up.
 """
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+
+log = logging.getLogger("mailsvc.checkpoint")
 
 LOG_BYTES = 4 * 1024 * 1024
 """The size of the log that makes a checkpoint due: 1,000 pages, SQLite's own measure."""
@@ -21,7 +24,11 @@ def when_due(database: Path) -> None:
     except FileNotFoundError:
         return
     if due:
-        now(database)
+        try:
+            now(database)
+        except sqlite3.Error as error:
+            # What was committed is committed; the next commit tries again.
+            log.warning("cannot checkpoint %s: %s", database, error)
 
 
 def now(database: Path) -> bool:

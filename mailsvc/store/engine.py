@@ -33,6 +33,10 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     # One place checkpoints: mailsvc.store.checkpoint says why.
     "PRAGMA wal_autocheckpoint = 0",
+    # After a checkpoint the log begins anew and its file is cut, so that its size says when the next one is due.
+    "PRAGMA journal_size_limit = 1048576",
+    # Until it is a connection's turn to write.
+    "PRAGMA query_only = ON",
 )
 
 POSTGRES_OPTIONS = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout=60s -c synchronous_commit=on"
@@ -66,8 +70,7 @@ class Store:
     def writing(self) -> Iterator[Connection]:
         """One transaction: durable when the block ends, undone when it raises."""
         with self._in_turn():
-            with self.engine.begin() as unit:
-                take_turn(unit)
+            with turn(self.engine) as unit:
                 yield unit
             if self.file is not None:
                 checkpoint.when_due(self.file)
@@ -116,7 +119,7 @@ def arrange(engine: Engine) -> None:
 
 
 def _prepare_sqlite(connection: Any, file: Path) -> None:
-    # The driver's own idea of when to begin is switched off; take_turn decides.
+    # The driver's own idea of when to begin is switched off; turn() decides.
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
@@ -125,14 +128,30 @@ def _prepare_sqlite(connection: Any, file: Path) -> None:
     files.set_mode(files.companions(file)[1], files.SHARED_INDEX_MODE)
 
 
-def take_turn(unit: Connection) -> None:
-    """Make the transaction that ``unit`` has just begun the only one that writes.
+@contextmanager
+def turn(engine: Engine) -> Iterator[Connection]:
+    """A connection in the one transaction that writes, which commits when the block ends and is undone when it raises.
 
     A deferred BEGIN that reads and then writes loses most of its transactions under load to "database is locked",
     whatever the busy timeout. A connection that does not take its turn is in no transaction of SQLite's at all: each of
     its statements sees the latest commit.
     """
-    if unit.dialect.name == "sqlite":
-        unit.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        unit.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            with _writable(connection), connection.begin():
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        else:
+            with connection.begin():
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+                yield connection
+
+
+@contextmanager
+def _writable(connection: Connection) -> Iterator[None]:
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA query_only = OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA query_only = ON")

@@ -20,15 +20,32 @@ def companions(database: Path) -> tuple[Path, Path]:
 
 
 def make_readable(database: Path) -> None:
-    """Make what is missing of the three files (empty), and give each its mode.
+    """Make what is missing of the three files (empty), and give each its mode and, when root does this, its owner.
 
-    Needs no connection and disturbs none.
+    The database belongs to whom its directory belongs to, its companions to whom the database belongs to. Needs no
+    connection and disturbs none.
     """
     log, shared_index = companions(database)
-    for path, mode in ((database, DATABASE_MODE), (log, DATABASE_MODE), (shared_index, SHARED_INDEX_MODE)):
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    _make(database, DATABASE_MODE, like=database.parent)
+    _make(log, DATABASE_MODE, like=database)
+    _make(shared_index, SHARED_INDEX_MODE, like=database)
+
+
+def _make(path: Path, mode: int, like: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    except FileExistsError:
         set_mode(path, mode)
+        return
+    give_to_owner(path, like)
+    set_mode(path, mode)
+
+
+def give_to_owner(path: Path, like: Path) -> None:
+    """When root has just made ``path``: let it belong to whom ``like`` belongs to, for the service is not root."""
+    if os.geteuid() == 0:
+        owner = like.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def set_mode(path: Path, mode: int) -> None:

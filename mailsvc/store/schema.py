@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 import config
-from mailsvc.store.engine import take_turn
+from mailsvc.store.engine import turn
 
 MIGRATIONS = config.ROOT / "migrations"
 
@@ -61,23 +62,26 @@ def _migrate(engine: Engine, direction: str, revision: str) -> None:
 
     alembic = Config()
     alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
-        take_turn(connection)
+    with _without_foreign_keys(engine), turn(engine) as connection:
         refuse_newer(version(connection))
         alembic.attributes["connection"] = connection
         getattr(command, direction)(alembic, revision)
 
 
 @contextmanager
-def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+def _without_foreign_keys(engine: Engine) -> Iterator[None]:
     """A batch rebuild drops and renames tables that others refer to; SQLite heeds this outside a transaction only."""
-    if connection.dialect.name != "sqlite":
+    if engine.dialect.name != "sqlite":
         yield
         return
-    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    connection.rollback()
+    event.listen(engine, "connect", _let_go)
+    engine.dispose()
     try:
         yield
     finally:
-        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-        connection.rollback()
+        event.remove(engine, "connect", _let_go)
+        engine.dispose()
+
+
+def _let_go(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = OFF")

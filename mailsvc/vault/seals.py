@@ -5,6 +5,7 @@ with it, so that a sealed value moved to another row does not open there.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -52,12 +53,18 @@ class Seals:
 
 def create_key_file(path: Path) -> bool:
     """Make the key file, mode 0600, if there is none. True if it was made."""
+    if path.exists():
+        return False
+    # Written apart and linked into place, so that nobody ever finds it half written.
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "wb") as file:
-        file.write(Fernet.generate_key() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        Path(draft).unlink()
     return True

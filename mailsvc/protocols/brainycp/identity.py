@@ -72,7 +72,7 @@ def _same_host(origin: str, host: str) -> bool:
     try:
         of_origin = urlsplit(origin)
         of_host = urlsplit(f"{of_origin.scheme}://{host}")
-        usual = _PORTS.get(of_origin.scheme)
+        usual = _PORTS[of_origin.scheme]
         return (of_origin.hostname, of_origin.port or usual) == (of_host.hostname, of_host.port or usual)
-    except ValueError:
+    except (KeyError, ValueError):
         return False
