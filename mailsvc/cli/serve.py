@@ -85,7 +85,8 @@ def _announce(settings: config.Settings, first: startup.FirstStart | None) -> No
     click.echo(f"""Try it:
 
 {_curl(settings.bind)} \\
-  --data-urlencode username=root --data-urlencode "password={_secret(first)}" -d mailclient=1 -d getlistmail=1 -d language=en
+  --data-urlencode username=root --data-urlencode "password={_secret(first)}" \\
+  -d mailclient=1 -d getlistmail=1 -d language=en
 """)
 
 

@@ -19,13 +19,16 @@ missing: set[str] = set()
 
 
 def require(program: str, package: str) -> str:
-    """The path of ``program``; skips (or fails) the test that asks when it is not installed, naming its ``package``."""
+    """The path of ``program``; skips (or fails) the test that asks when it is not installed.
+
+    ``package`` is Debian's name of what would enable the test; several, divided by blanks, when one is not enough.
+    """
     path = shutil.which(program, path=os.pathsep.join(_directories()))
     return path or _give_up(program, package)
 
 
 def require_file(package: str, *patterns: str) -> Path:
-    """The first file below ``/`` that a glob of ``patterns`` matches, for plug-ins packaged apart from their server."""
+    """The first file below ``/`` that a glob of ``patterns`` matches, for plug-ins packaged apart from servers."""
     found = next((path for pattern in patterns for path in sorted(Path("/").glob(pattern))), None)
     return found or _give_up(Path(patterns[0]).name, package)
 
@@ -50,10 +53,11 @@ def _version(directory: Path) -> int:
 
 
 def _give_up(what: str, package: str) -> NoReturn:
+    reason = f"{what} is not installed (apt install {package})"
     if os.environ.get("MAILSVC_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"{what} is not installed (package {package})", pytrace=False)
-    missing.add(package)
-    pytest.skip(f"{what} is not installed (package {package})")
+        pytest.fail(reason, pytrace=False)
+    missing.update(package.split())
+    pytest.skip(reason)
 
 
 def _is_free(port: int, kind: socket.SocketKind) -> bool:

@@ -13,6 +13,8 @@ from tests.servers.process import Account, run_directory, running
 _REFUSED = 77
 """Exit status of ``doveadm auth test`` (EX_NOPERM): unknown user, disabled, or another password."""
 
+_PACKAGES = "dovecot-core dovecot-sqlite"
+
 _SQLITE_DRIVER = ("usr/lib*/dovecot/modules/libdriver_sqlite.so", "usr/lib*/dovecot/libdriver_sqlite.so")
 
 _SQL = """
@@ -92,7 +94,7 @@ class DovecotAuth:
 @contextmanager
 def dovecot_auth(database: Path) -> Iterator[DovecotAuth]:
     """Dovecot on the SQLite file ``database``, run as whoever runs the tests."""
-    program, doveadm = require("dovecot", "dovecot-core"), require("doveadm", "dovecot-core")
+    program, doveadm = require("dovecot", _PACKAGES), require("doveadm", _PACKAGES)
     require_file("dovecot-sqlite", *_SQLITE_DRIVER)
     with run_directory("dovecot") as directory:
         server = DovecotAuth(doveadm, directory / "dovecot.conf")

@@ -20,7 +20,7 @@ def postmap_lookup(database: Path, query: str, key: str) -> list[str]:
 
     Nothing found is an empty list; RuntimeError with Postfix's words when it cannot tell.
     """
-    program = require("postmap", "postfix")
+    program = require("postmap", "postfix postfix-sqlite")
     require_file("postfix-sqlite", "usr/lib*/postfix/postfix-sqlite.so")
     with run_directory("postfix") as directory:
         _configure(directory / "main.cf", _MAIN.format(directory=directory))

@@ -83,7 +83,7 @@ class PowerDns:
 @contextmanager
 def powerdns(database: Path) -> Iterator[PowerDns]:
     """PowerDNS on the SQLite file ``database``, run as whoever runs the tests."""
-    program = require("pdns_server", "pdns-server")
+    program = require("pdns_server", "pdns-server pdns-backend-sqlite3")
     backend = require_file("pdns-backend-sqlite3", *_SQLITE_BACKEND)
     _must_have_views(database)
     with run_directory("powerdns") as directory:

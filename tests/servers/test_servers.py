@@ -198,8 +198,8 @@ with postgres(), powerdns(Path(sys.argv[1])), dovecot_auth(Path(sys.argv[1])):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a server outlives tests that are killed")
 def test_no_server_outlives_tests_that_are_killed(database: Path) -> None:
-    for program, package in (("postgres", "postgresql"), ("pdns_server", "pdns-server"), ("dovecot", "dovecot-core")):
-        servers.require(program, package)
+    with postgres(), powerdns(database), dovecot_auth(database):
+        pass  # skips where one of them is absent
     command = [sys.executable, "-c", _HOLDS_SERVERS, str(database)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
