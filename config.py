@@ -14,6 +14,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mailsvc.core.passwords import checked_password
+from mailsvc.core.refusals import BadInput
+from mailsvc.core.texts import cleaned
+
 ROOT = Path(__file__).resolve().parent
 """The checkout."""
 
@@ -125,15 +129,23 @@ def _spf(text: str) -> str:
 
 
 def _database_url(text: str) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     if not text.startswith(("postgresql+psycopg://", "sqlite:////")):
         raise ValueError("is not postgresql+psycopg://... (or sqlite:////absolute/path)")
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a URL that names host, port and database") from None
     return text
 
 
-def _secret_text(text: str) -> str:
-    if not text:
-        raise ValueError("is empty")
-    return text
+def _password(text: str) -> str:
+    try:
+        return checked_password(text)
+    except BadInput:
+        raise ValueError("is not a password: 1 to 256 bytes of UTF-8 without line breaks") from None
 
 
 def _tsig_secret(text: str) -> str:
@@ -190,7 +202,7 @@ class Settings:
     threads: int = setting(_whole(1, 64), 4)
     """Threads of each process. The default is measured: docs/performance.md."""
 
-    root_password: str | None = setting(_secret_text, None, secret=True)
+    root_password: str | None = setting(_password, None, secret=True)
     """Only read when the root user is created; random when absent."""
 
     hostname: str = setting(_hostname, _machine_name)
@@ -285,7 +297,7 @@ def _text_of(given: Mapping[str, str], name: str) -> str | None:
         return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise ConfigError(f"{name}_FILE: cannot read {file}: {reason}") from None
+        raise ConfigError(f"{name}_FILE: cannot read {cleaned(file, 400)}: {reason}") from None
 
 
 def _parsed(name: str, text: str, metadata: Mapping[str, Any]) -> object:

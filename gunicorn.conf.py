@@ -6,13 +6,12 @@ import os
 import shutil
 from typing import Any
 
-from config import ROOT, load
+from config import load
 from mailsvc.store import files
 
 settings = load()
 
 wsgi_app = "wsgi:app"
-chdir = str(ROOT)
 bind = str(settings.bind)
 
 # Two processes, because one gthread process is held to a third of two by the interpreter lock; threads, so that a slow

@@ -1,28 +1,21 @@
 """The application factory: settings, store, ports, dialects, health."""
 
 import logging
-import os
 from collections.abc import Sequence
 
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 import config
-from mailsvc import dns, protocols
+from mailsvc import protocols
 from mailsvc.observation import health, note
 from mailsvc.observation.requests import observe
-from mailsvc.protocols import Dialect
-from mailsvc.services.ports import Ports
-from mailsvc.store import Store
-from mailsvc.vault.passwords import Passwords, Remembered
-from mailsvc.vault.seals import Seals
+from mailsvc.protocols import Dialect, bodies
+from mailsvc.services.ports import open_ports
 
 log = logging.getLogger("mailsvc")
-
-BODY_BYTES = 1024 * 1024
-"""The largest body that is read, for every dialect."""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -36,9 +29,9 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     """The WSGI application for ``settings`` (default: what the environment says). Opens no connection yet."""
     settings = settings or config.load()
     app = Flask("mailsvc", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES, MAX_FORM_MEMORY_SIZE=BODY_BYTES)
+    app.config.update(MAX_CONTENT_LENGTH=bodies.BYTES)
     app.url_map.merge_slashes = False
-    ports = app.extensions["mailsvc"] = ports_of(app, settings)
+    ports = app.extensions["mailsvc"] = open_ports(app, settings)
     dialects = protocols.discover()
     observe(app, trust_given_id=settings.trusted_proxies > 0)
     app.before_request(lambda: note(dialect=name) if (name := _name_of_owner(dialects)) else None)
@@ -51,18 +44,6 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     return app
-
-
-def ports_of(app: Flask, settings: config.Settings) -> Ports:
-    """What the use-cases reach the world through."""
-    return Ports(
-        settings=settings,
-        store=Store(app, settings),
-        passwords=Passwords(at_once=max(1, (os.cpu_count() or 1) // settings.workers)),
-        remembered=Remembered(),
-        seals=Seals(settings.key_file),
-        dns=dns.publisher(settings),
-    )
 
 
 def _owner(dialects: Sequence[Dialect]) -> Dialect | None:
@@ -87,7 +68,10 @@ def _outside(dialects: Sequence[Dialect], error: Exception) -> Response:
         return owner.outside(error)
     status = error.code if isinstance(error, HTTPException) and error.code else 500
     text = error.name if isinstance(error, HTTPException) else "Internal Server Error"
-    return Response(f"{status} {text}\n", status, content_type="text/plain; charset=utf-8")
+    response = Response(f"{status} {text}\n", status, content_type="text/plain; charset=utf-8")
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
 def _with_safe_headers(response: Response) -> Response:

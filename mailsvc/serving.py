@@ -1,5 +1,8 @@
 """gunicorn's threaded worker and its log, made discreet."""
 
+import errno
+import socket
+import time
 from typing import Any
 
 from gunicorn import util
@@ -23,8 +26,66 @@ class Log(Logger):
         self.error_log.propagate = True
 
 
+RECEIVE_SECONDS = 30.0
+"""How long one request may take to arrive. A thread waits for it, and there are few."""
+
+SILENCE_SECONDS = 3.0
+"""How long a client may be silent in the middle of a request."""
+
+
+class Impatient:
+    """A client\'s socket that does not wait for ever for a request to arrive, or for its answer to be taken."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._deadline = 0.0
+        self._given_up = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def setblocking(self, blocking: bool) -> None:
+        """Before each request gunicorn makes the socket blocking: then the time begins."""
+        self._sock.setblocking(blocking)
+        self._deadline = time.monotonic() + RECEIVE_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """Nothing, as if the client had gone, when the time is up."""
+        if self._sock.gettimeout() != 0.0:
+            left = self._deadline - time.monotonic()
+            self._sock.settimeout(min(SILENCE_SECONDS, max(0.001, left)))
+        try:
+            return self._sock.recv(size)
+        except TimeoutError:
+            self._given_up = True
+            return b""
+
+    def shutdown(self, how: int) -> None:
+        """Raises OSError for a client that was given up: gunicorn would linger for it, and accept nobody meanwhile."""
+        if self._given_up:
+            raise OSError(errno.ENOTCONN, "given up")
+        self._sock.shutdown(how)
+
+    def sendall(self, data: bytes) -> None:
+        """Raises BrokenPipeError when the client does not take it."""
+        self._sock.settimeout(RECEIVE_SECONDS)
+        try:
+            self._sock.sendall(data)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not take the answer") from None
+
+
 class Worker(ThreadWorker):
-    """As gunicorn's, but what it could not read is neither logged nor sent back: a request line can hold a password."""
+    """As gunicorn's, but impatient and discreet.
+
+    What it could not read is neither logged nor sent back: a request line can hold a password.
+    """
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection to a thread."""
+        if not isinstance(conn.sock, Impatient):
+            conn.sock = Impatient(conn.sock)
+        super().enqueue_req(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one."""

@@ -11,8 +11,8 @@ from flask import Flask
 import config
 from config import TcpAddress, UnixAddress
 from mailsvc import startup
-from mailsvc.app import ports_of
 from mailsvc.observation import logs
+from mailsvc.services.ports import open_ports
 
 BACKLOG = 2048
 
@@ -34,7 +34,7 @@ def serve() -> None:
     # Before anything is made or migrated: a second service on the same address must change nothing.
     listener = _listen(settings.bind)
     app = Flask("mailsvc")
-    app.extensions["mailsvc"] = ports_of(app, settings)
+    app.extensions["mailsvc"] = open_ports(app, settings)
     first = startup.prepare(app)
     _announce(settings, first)
     _become_gunicorn(settings, listener)
@@ -51,7 +51,9 @@ def _listen_tcp(bind: TcpAddress) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(
         bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    # `::` is every address of the machine, those of IPv4 too.
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
 
 
 def _listen_unix(bind: UnixAddress) -> socket.socket:
@@ -107,8 +109,8 @@ def _curl(bind: TcpAddress | UnixAddress) -> str:
 def _become_gunicorn(settings: config.Settings, listener: socket.socket) -> None:
     sys.stdout.flush()
     listener.set_inheritable(True)
-    environment = {**MEMORY, **os.environ, "MAILSVC_DATA_DIR": str(settings.data_dir)}
-    environment.pop("MAILSVC_DATA_DIR_FILE", None)
-    os.chdir(config.ROOT)
+    # The working directory stays what it is: settings may name files relative to it.
+    found = os.pathsep.join(filter(None, (str(config.ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**MEMORY, **os.environ, "PYTHONPATH": found}
     arguments = [sys.executable, "-m", "gunicorn", "-c", str(config.ROOT / "gunicorn.conf.py")]
     os.execve(sys.executable, [*arguments, "--bind", f"fd://{listener.fileno()}"], environment)  # noqa: S606

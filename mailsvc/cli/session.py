@@ -12,12 +12,11 @@ import click
 from flask import Flask
 
 import config
-from mailsvc.app import ports_of
 from mailsvc.core.acts import ROOT, Act, PanelUser
 from mailsvc.core.refusals import BadInput, Refusal
 from mailsvc.observation import logs
 from mailsvc.services import audit
-from mailsvc.services.ports import Ports
+from mailsvc.services.ports import Ports, open_ports
 from mailsvc.store import files, schema
 
 
@@ -35,7 +34,7 @@ def opened() -> Iterator[Ports]:
     settings = config.load()
     logs.set_up(settings.log_format, logging.ERROR)
     _refuse_missing(settings)
-    ports = ports_of(Flask("mailsvc"), settings)
+    ports = open_ports(Flask("mailsvc"), settings)
     try:
         _refuse_other_version(ports)
         yield ports

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -26,9 +27,15 @@ class TextLines(logging.Formatter):
     """One line to read, a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={value}" for name, value in getattr(record, "facts", {}).items())
+        facts = "".join(f" {name}={_value(value)}" for name, value in getattr(record, "facts", {}).items())
         line = f"{_moment(record)} {record.levelname.lower():7} {record.name}: {record.getMessage()}{facts}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _value(value: object) -> str:
+    # Quoted where it could be taken for more than a value: what callers sent must not look like a line of ours.
+    text = str(value)
+    return text if re.fullmatch(r"[\w.@:+/-]*", text) else json.dumps(text, ensure_ascii=False)
 
 
 def _moment(record: logging.LogRecord) -> str:

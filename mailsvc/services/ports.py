@@ -1,9 +1,12 @@
 """What the use-cases reach the world through, in one bundle, so that a test or another back-end can take a place."""
 
+import os
 from dataclasses import dataclass
 
+from flask import Flask
+
 import config
-from mailsvc.dns import Publisher
+from mailsvc.dns import Publisher, publisher
 from mailsvc.store import Store
 from mailsvc.vault.passwords import Passwords, Remembered
 from mailsvc.vault.seals import Seals
@@ -19,3 +22,15 @@ class Ports:
     remembered: Remembered
     seals: Seals
     dns: Publisher
+
+
+def open_ports(app: Flask, settings: config.Settings) -> Ports:
+    """The ports that ``settings`` describe, with the store bound to ``app``. Opens no connection yet."""
+    return Ports(
+        settings=settings,
+        store=Store(app, settings),
+        passwords=Passwords(at_once=max(1, (os.cpu_count() or 1) // settings.workers)),
+        remembered=Remembered(),
+        seals=Seals(settings.key_file),
+        dns=publisher(settings),
+    )

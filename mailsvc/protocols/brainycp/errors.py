@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from mailsvc.observation import note
 from mailsvc.protocols.brainycp.fields import read
-from mailsvc.protocols.brainycp.operations import BROKEN, REFUSED_METHOD, TOO_LARGE, WRONG_COMMAND
+from mailsvc.protocols.brainycp.operations import BROKEN, REFUSED_METHOD, UNREADABLE, WRONG_COMMAND
 from mailsvc.protocols.brainycp.outcomes import RU, Outcome, language_of
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -36,14 +37,12 @@ def reply(
 
 def outside(error: Exception) -> Response:
     """The answer to an error on this dialect's paths that no operation could answer."""
-    if isinstance(error, RequestEntityTooLarge):
-        return reply(TOO_LARGE, RU)
     if isinstance(error, MethodNotAllowed):
         return reply(REFUSED_METHOD, _language(), allow="GET, POST")
+    if isinstance(error, NotFound):
+        return reply(replace(WRONG_COMMAND, status=404), _language())
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        response = reply(WRONG_COMMAND, _language())
-        response.status_code = error.code
-        return response
+        return reply(replace(UNREADABLE, status=error.code), RU)
     return reply(BROKEN, RU)
 
 

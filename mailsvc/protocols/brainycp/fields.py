@@ -13,6 +13,8 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 
+from mailsvc.protocols import bodies
+
 MOST = 1000
 """Fields of one request; PHP's own limit, and more of them is an attack on memory."""
 
@@ -48,15 +50,18 @@ class Fields:
 
 
 def read(request: Request) -> Fields:
-    """The fields of ``request``. Raises RequestEntityTooLarge for a body over the limit or too many fields."""
+    """The fields of ``request``.
+
+    Raises RequestEntityTooLarge for a body over the limit or too many fields, BadRequest for half a body.
+    """
     return Fields(_body(request), _urlencoded(request.query_string))
 
 
 def _body(request: Request) -> Sequence[Pair]:
-    if request.mimetype == MULTIPART:
-        return _multipart(request)
     # Read in any case: only then is a body of unknown length known to be within the limit.
-    body = request.get_data(cache=False)
+    body = bodies.whole(request)
+    if request.mimetype == MULTIPART:
+        return _multipart(body, request.mimetype_params.get("boundary", ""))
     return _urlencoded(body) if request.mimetype == URLENCODED else ()
 
 
@@ -68,14 +73,12 @@ def _urlencoded(text: bytes) -> Sequence[Pair]:
     return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True, encoding="utf-8", errors="replace")
 
 
-def _multipart(request: Request) -> Sequence[Pair]:
-    boundary = request.mimetype_params.get("boundary", "").encode("ascii", "replace")
-    # Werkzeug's own reading of a form keeps the order within a name only, and the order of `password` and `Password`
-    # counts.
+def _multipart(body: bytes, boundary: str) -> Sequence[Pair]:
+    # Werkzeug's own reading of a form keeps the order within a name only, and that of `password` and `Password` counts.
     as_sent: Any = list
-    parser = MultiPartParser(_in_memory, request.max_content_length, max_form_parts=MOST, cls=as_sent)
+    parser = MultiPartParser(_in_memory, len(body), max_form_parts=MOST, cls=as_sent)
     try:
-        pairs: Any = parser.parse(request.stream, boundary, request.content_length)[0]
+        pairs: Any = parser.parse(io.BytesIO(body), boundary.encode("ascii", "replace"), len(body))[0]
     except ValueError:
         return ()
     return [(str(name), str(value)) for name, value in pairs]

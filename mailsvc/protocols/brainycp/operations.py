@@ -31,7 +31,7 @@ NO_RIGHTS = Text(
 )
 NOT_SIGNED_IN = Outcome(1000, None, NO_RIGHTS)
 REFUSED_METHOD = Outcome(2, None, BAD_PARAMETERS, status=405)
-TOO_LARGE = Outcome(2, None, BAD_PARAMETERS, status=413)
+UNREADABLE = Outcome(2, None, BAD_PARAMETERS, status=400)
 BROKEN = Outcome(3, None, INTERNAL, status=500)
 
 _INTERNAL_REASON = Text("internal error, see the server log", "внутренняя ошибка, см. журнал сервера")
