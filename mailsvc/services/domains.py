@@ -57,7 +57,7 @@ def remove(ports: Ports, act: Act, *, name: str) -> None:
         domain = scope.domain(unit, act.acting, name)
     publication.withdraw_all(ports, domain)
     with ports.store.writing() as unit:
-        scope.same(unit, act.acting, domain)
+        domain = scope.same(unit, act.acting, domain)
         publication.refuse_live(unit, domain)
         users.count_mailboxes(unit, domain.owner_id, -_mailboxes(unit, domain))
         unit.execute(delete(Domain).where(Domain.id == domain.id))

@@ -31,7 +31,9 @@ def domain(unit: Connection, acting: PanelUser, name: str) -> ScopedDomain:
     return ScopedDomain(row.id, row.name, row.owner_id)
 
 
-def same(unit: Connection, acting: PanelUser, known: ScopedDomain) -> None:
-    """Raises UnknownDomain if ``known``, found earlier, was removed or given away meanwhile."""
-    if domain(unit, acting, known.name).id != known.id:
+def same(unit: Connection, acting: PanelUser, known: ScopedDomain) -> ScopedDomain:
+    """``known``, found earlier, as it is now. Raises UnknownDomain if it left the scope, or another took its name."""
+    found = domain(unit, acting, known.name)
+    if found.id != known.id:
         raise UnknownDomain(domain=known.name)
+    return found

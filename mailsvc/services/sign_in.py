@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from sqlalchemy import bindparam, select
+from werkzeug.datastructures import Authorization
 
 from mailsvc.core.acts import PanelUser
 from mailsvc.core.refusals import NotSignedIn, TooOften
@@ -21,6 +22,18 @@ log = logging.getLogger("mailsvc.sign_in")
 _USER = select(
     Row.id, Row.name, Row.role, Row.language, Row.password_hash, Row.active, throttle.BLOCKED_UNTIL.label("blocked")
 ).where(Row.name == bindparam("name"))
+
+
+def basic_credentials(header: str | None) -> tuple[str, str] | None:
+    """User name and password of an ``Authorization`` header (RFC 7617), or None if it does not carry them."""
+    try:
+        sent = Authorization.from_header(header)
+    except ValueError:
+        # Not even ASCII.
+        return None
+    if sent is None or sent.type != "basic" or sent.username is None:
+        return None
+    return sent.username, sent.password or ""
 
 
 def by_password(ports: Ports, *, name: str, password: str, address: str) -> PanelUser:

@@ -44,11 +44,11 @@ def prove(ports: Ports, request: Request, fields: Fields) -> Identity:
 def credentials(request: Request, fields: Fields) -> Credentials:
     """The credentials that count, by the contract's cases A, B and C."""
     name = fields.last("login") if "login" in fields else fields.last("username")
-    basic = request.authorization
-    if basic is not None and basic.type == "basic" and basic.username is not None:
+    basic = sign_in.basic_credentials(request.headers.get("Authorization"))
+    if basic is not None:
         nobody_named = not fields.last("login") and not fields.last("username")
-        if nobody_named or (name == basic.username and "pass" not in fields):
-            return Credentials(basic.username, basic.password or "", fields.last("password"), by_basic=True)
+        if nobody_named or (name == basic[0] and "pass" not in fields):
+            return Credentials(*basic, fields.last("password"), by_basic=True)
     return _from_fields(name or "", fields)
 
 
