@@ -199,7 +199,7 @@ class Settings:
     workers: int = setting(_whole(1, 64), 2)
     """gunicorn processes. The default is measured: docs/performance.md."""
 
-    threads: int = setting(_whole(1, 64), 4)
+    threads: int = setting(_whole(1, 64), 3)
     """Threads of each process. The default is measured: docs/performance.md."""
 
     root_password: str | None = setting(_password, None, secret=True)

@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 from config import load
+from mailsvc.serving import warm_up
 from mailsvc.store import files
 
 settings = load()
@@ -40,13 +41,14 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
 
 
 def on_starting(_server: Any) -> None:
-    """Counts begin at zero with every start."""
+    """Counts begin at zero."""
     shutil.rmtree(counts, ignore_errors=True)
     counts.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def when_ready(_server: Any) -> None:
+def when_ready(server: Any) -> None:
     """The application is loaded: what it is made of will not be garbage, and need not be touched by any worker."""
+    warm_up(server.app.wsgi())
     gc.collect()
     gc.freeze()
 

@@ -10,8 +10,7 @@ from werkzeug.wrappers import Response
 
 import config
 from mailsvc import protocols
-from mailsvc.observation import health, note
-from mailsvc.observation.requests import observe
+from mailsvc.observation import health, note, requests
 from mailsvc.protocols import Dialect, bodies
 from mailsvc.services.ports import open_ports
 
@@ -33,17 +32,30 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     ports = app.extensions["mailsvc"] = open_ports(app, settings)
     dialects = protocols.discover()
-    observe(app, trust_given_id=settings.trusted_proxies > 0)
-    app.before_request(lambda: note(dialect=name) if (name := _name_of_owner(dialects)) else None)
+    _observe(app, dialects, trust_given_id=settings.trusted_proxies > 0)
     for dialect in dialects:
         app.register_blueprint(dialect.blueprint(ports))
     app.register_blueprint(health.blueprint(ports))
     app.register_error_handler(Exception, lambda error: _outside(dialects, error))
-    app.after_request(_with_safe_headers)
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     return app
+
+
+def _observe(app: Flask, dialects: Sequence[Dialect], *, trust_given_id: bool) -> None:
+    """One function before each request and one after it: Flask's price is by the function."""
+
+    def before() -> None:
+        owner = _owner(dialects)
+        requests.begin(owner.name if owner else None, trust_given_id=trust_given_id)
+
+    def after(response: Response) -> Response:
+        response.headers.extend(SAFE_HEADERS)
+        return requests.end(response)
+
+    app.before_request(before)
+    app.after_request(after)
 
 
 def _owner(dialects: Sequence[Dialect]) -> Dialect | None:
@@ -51,11 +63,6 @@ def _owner(dialects: Sequence[Dialect]) -> Dialect | None:
     path = request.path
     owner = max(dialects, key=lambda dialect: dialect.owns(path), default=None)
     return owner if owner is not None and owner.owns(path) else None
-
-
-def _name_of_owner(dialects: Sequence[Dialect]) -> str | None:
-    owner = _owner(dialects)
-    return owner.name if owner else None
 
 
 def _outside(dialects: Sequence[Dialect], error: Exception) -> Response:
@@ -71,9 +78,4 @@ def _outside(dialects: Sequence[Dialect], error: Exception) -> Response:
     response = Response(f"{status} {text}\n", status, content_type="text/plain; charset=utf-8")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return response
-
-
-def _with_safe_headers(response: Response) -> Response:
-    response.headers.extend(SAFE_HEADERS)
     return response

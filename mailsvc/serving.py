@@ -5,14 +5,19 @@ import socket
 import time
 from typing import Any
 
+from flask import Flask
 from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 import config
+from mailsvc.core.acts import USER, PanelUser
 from mailsvc.core.texts import cleaned
 from mailsvc.observation import logs
+from mailsvc.services import forwards, mailboxes, sign_in, throttle
+from mailsvc.services.ports import Ports
+from mailsvc.store import files
 
 
 class Log(Logger):
@@ -24,6 +29,28 @@ class Log(Logger):
         logs.set_up(config.load().log_format)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+def warm_up(app: Flask) -> None:
+    """Do once in the master what every request does, and leave no trace of it.
+
+    What the first requests make (compiled statements, tables of the libraries) is then shared by all workers instead of
+    being made in each: docs/performance.md has the figures. Only reads; every connection is closed again before the
+    workers are forked.
+    """
+    ports: Ports = app.extensions["mailsvc"]
+    nobody = PanelUser(0, "nobody", USER)
+    try:
+        sign_in.look_up(ports, "nobody", throttle.pair_of("nobody", ""))
+        ports.remembered.knows(ports.passwords.of_nobody, "")
+        with ports.passwords.checking() as matches:
+            matches(ports.passwords.of_nobody, "")
+        mailboxes.listed(ports, nobody)
+        forwards.listed(ports, nobody)
+    finally:
+        ports.store.close()
+        if ports.settings.database_file is not None:
+            files.make_readable(ports.settings.database_file)
 
 
 RECEIVE_SECONDS = 30.0

@@ -1,6 +1,10 @@
 """DKIM keys (RFC 6376): making a pair, and the record that publishes the public half."""
 
+import base64
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mailsvc.core.dns_records import TxtRecord
 
@@ -20,11 +24,6 @@ class KeyPair:
 
 def new_rsa_pair() -> KeyPair:
     """A fresh RSA-2048 pair. Takes tens to hundreds of milliseconds of CPU: never call it with a lock held."""
-    import base64
-
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

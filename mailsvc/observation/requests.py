@@ -4,9 +4,10 @@ import logging
 import re
 import secrets
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from flask import Flask, g, request
+from flask import request
 from werkzeug.wrappers import Response
 
 from mailsvc.core.texts import cleaned
@@ -24,8 +25,8 @@ class Observed:
     """What is known of the request under way."""
 
     request_id: str
+    dialect: str
     begun: float = field(default_factory=time.perf_counter)
-    dialect: str = "-"
     operation: str = "-"
     caller: str = "-"
     outcome: str = "done"
@@ -33,9 +34,11 @@ class Observed:
     code: int | None = None
 
 
+_present: ContextVar[Observed] = ContextVar("the present request")
+
+
 def note(
     *,
-    dialect: str | None = None,
     operation: str | None = None,
     caller: str | None = None,
     outcome: str | None = None,
@@ -43,8 +46,7 @@ def note(
     code: int | None = None,
 ) -> None:
     """Add to what is known of the present request. None of it may be a secret."""
-    seen = _observed()
-    seen.dialect = dialect or seen.dialect
+    seen = _present.get()
     seen.operation = operation or seen.operation
     seen.caller = caller or seen.caller
     seen.outcome = outcome or seen.outcome
@@ -54,27 +56,24 @@ def note(
 
 def request_id() -> str:
     """The present request's own name: in its log lines, its audit entry and its reply's ``X-Request-ID``."""
-    return _observed().request_id
+    return _present.get().request_id
 
 
-def observe(app: Flask, *, trust_given_id: bool) -> None:
-    """Log and count every request of ``app``. ``trust_given_id``: a proxy in front names the requests."""
+def begin(dialect: str | None, *, trust_given_id: bool) -> None:
+    """A request has come in for ``dialect``. ``trust_given_id``: a proxy in front names the requests."""
+    given = request.headers.get("X-Request-ID", "") if trust_given_id else ""
+    _present.set(Observed(given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8), dialect or "-"))
 
-    def begin() -> None:
-        given = request.headers.get("X-Request-ID", "") if trust_given_id else ""
-        g.observed = Observed(given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8))
 
-    def end(response: Response) -> Response:
-        seen = _observed()
-        seconds = time.perf_counter() - seen.begun
-        code = response.status_code if seen.code is None else seen.code
-        response.headers["X-Request-ID"] = seen.request_id
-        metrics.count(seen.dialect, seen.operation, str(code), seconds)
-        log.info("request", extra={"facts": _facts(seen, code, response.status_code, seconds)})
-        return response
-
-    app.before_request(begin)
-    app.after_request(end)
+def end(response: Response) -> Response:
+    """Log and count the present request, which ``response`` answers."""
+    seen = _present.get()
+    seconds = time.perf_counter() - seen.begun
+    code = response.status_code if seen.code is None else seen.code
+    response.headers["X-Request-ID"] = seen.request_id
+    metrics.count(seen.dialect, seen.operation, str(code), seconds)
+    log.info("request", extra={"facts": _facts(seen, code, response.status_code, seconds)})
+    return response
 
 
 def _facts(seen: Observed, code: int, status: int, seconds: float) -> dict[str, object]:
@@ -91,11 +90,3 @@ def _facts(seen: Observed, code: int, status: int, seconds: float) -> dict[str, 
         "milliseconds": round(seconds * 1000, 1),
     }
     return facts | ({"reason": cleaned(seen.reason, REASON_SHOWN)} if seen.reason else {})
-
-
-def _observed() -> Observed:
-    if "observed" not in g:
-        # A request that failed before begin() ran.
-        g.observed = Observed(secrets.token_hex(8))
-    seen: Observed = g.observed
-    return seen

@@ -45,7 +45,7 @@ def by_password(ports: Ports, *, name: str, password: str, address: str) -> Pane
     if not name:
         raise _refused(NotSignedIn(), address)
     pair = throttle.pair_of(name, address)
-    user = _look_up(ports, name, pair)
+    user = look_up(ports, name, pair)
     if user is not None and user.blocked is not None:
         raise _refused(TooOften(), address)
     if user is not None and user.active and ports.remembered.knows(user.password_hash, password):
@@ -53,7 +53,8 @@ def by_password(ports: Ports, *, name: str, password: str, address: str) -> Pane
     return _by_hash(ports, user, password, pair, address)
 
 
-def _look_up(ports: Ports, name: str, pair: str) -> Found | None:
+def look_up(ports: Ports, name: str, pair: str) -> Found | None:
+    """The user of that name, active or not, and whether ``pair`` is blocked; None if there is none."""
     # No user can have such a name, and PostgreSQL cannot even compare a text that holds a NUL.
     if not is_clean(name):
         return None
