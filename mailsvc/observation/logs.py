@@ -5,17 +5,9 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 
-class _Discreet(logging.Formatter):
-    """Tracebacks without the row that PostgreSQL adds to a refused statement: it may hold hashes and sealed keys."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        return re.sub(r"(?m)^(.*DETAIL: ).*$", r"\1(hidden)", super().formatException(ei))
-
-
-class JsonLines(_Discreet):
+class JsonLines(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,7 +23,7 @@ class JsonLines(_Discreet):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class TextLines(_Discreet):
+class TextLines(logging.Formatter):
     """One line to read, a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 import config
 from mailsvc.store import checkpoint, files
@@ -116,6 +116,15 @@ def arrange(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         file = Path(str(engine.url.database))
         event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, file))
+    else:
+        event.listen(engine, "handle_error", _hide_row)
+
+
+def _hide_row(context: ExceptionContext) -> None:
+    """PostgreSQL adds the row that it refused to the text of an error, with the hashes and sealed keys in it."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = tuple(str(text).split("\nDETAIL:", 1)[0] for text in error.args[:1])
 
 
 def _prepare_sqlite(connection: Any, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The golden examples of the contract (section 10), as written there."""
+"""The golden examples of the contract (section 10), as written there. Checklist 2."""
 
 import json
 
