@@ -7,7 +7,6 @@ import shutil
 from typing import Any
 
 from config import load
-from mailsvc.serving import warm_up
 from mailsvc.store import files
 
 settings = load()
@@ -48,6 +47,9 @@ def on_starting(_server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """The application is loaded: what it is made of will not be garbage, and need not be touched by any worker."""
+    # Not above: the metrics choose how they count when they are imported, by PROMETHEUS_MULTIPROC_DIR.
+    from mailsvc.serving import warm_up
+
     warm_up(server.app.wsgi())
     gc.collect()
     gc.freeze()

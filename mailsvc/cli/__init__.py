@@ -46,8 +46,11 @@ def main() -> None:
         _leave(in_words(refusal))
     except (config.ConfigError, CannotStart, CannotOpen, CannotCopy) as error:
         _leave(str(error))
+    except OSError as error:
+        _leave(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _leave(line: str) -> None:
-    click.echo(f"mailsvc: {line}", err=True)
+    # One line, whatever the name was that it repeats.
+    click.echo("mailsvc: " + "".join(letter if letter.isprintable() else "?" for letter in line), err=True)
     sys.exit(1)

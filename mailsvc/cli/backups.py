@@ -22,7 +22,7 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def restore(file: Path) -> None:
     """Put the copy FILE in the place of the database, after checking it; what was there is kept."""
-    with opened() as ports:
+    with opened(whatever_version=True) as ports:
         replaced = backups.restore(ports, file)
         ports.store.close()
         click.echo(f"{file} is in place. What was there before is kept in {replaced}")

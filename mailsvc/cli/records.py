@@ -59,7 +59,9 @@ def reconcile() -> None:
     with opened() as ports:
         results = publication.reconcile(ports)
     for result in results:
-        state = "published" if result.enabled else "withdrawn"
-        click.echo(f"{result.name}: {f'still unsettled: {result.failure}' if result.failure else state}")
+        if result.failure is None:
+            click.echo(f"{result.name}: {'published' if result.enabled else 'withdrawn'}")
+        else:
+            click.echo(f"mailsvc: {result.name} is still unsettled: {result.failure}", err=True)
     if any(result.failure for result in results):
         sys.exit(1)

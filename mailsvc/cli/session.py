@@ -14,6 +14,7 @@ from flask import Flask
 import config
 from mailsvc.core.acts import ROOT, Act, PanelUser
 from mailsvc.core.refusals import BadInput, Refusal
+from mailsvc.core.texts import cleaned
 from mailsvc.observation import logs
 from mailsvc.services import audit
 from mailsvc.services.ports import Ports, open_ports
@@ -24,19 +25,22 @@ class CannotOpen(Exception):
     """There is no database that this command could work on."""
 
 
+SUBJECT_SHOWN = 320
+
 ADMINISTRATOR = PanelUser(0, "administrator", ROOT)
 """Whoever can run this can read the database: every domain is within his scope."""
 
 
 @contextmanager
-def opened() -> Iterator[Ports]:
-    """The ports on an existing database. Raises CannotOpen."""
+def opened(*, whatever_version: bool = False) -> Iterator[Ports]:
+    """The ports on an existing database, of this mailsvc's schema unless any will do. Raises CannotOpen."""
     settings = config.load()
     logs.set_up(settings.log_format, logging.ERROR)
     _refuse_missing(settings)
     ports = open_ports(Flask("mailsvc"), settings)
     try:
-        _refuse_other_version(ports)
+        if not whatever_version:
+            _refuse_other_version(ports)
         yield ports
     finally:
         ports.store.close()
@@ -83,7 +87,7 @@ def acting(operation: str, subject: str) -> Iterator[tuple[Ports, Act]]:
             audit.refused(
                 ports,
                 act,
-                "" if isinstance(refusal, BadInput) else subject,
+                "" if isinstance(refusal, BadInput) else cleaned(subject, SUBJECT_SHOWN),
                 outcome=type(refusal).__name__,
                 code=1,
             )

@@ -126,7 +126,7 @@ def _settled(ports: Ports, row: Found, *, take_over: bool) -> Settled:
     try:
         _settle(ports, row.id, take_over=take_over)
     except PublishFailed as refusal:
-        log.error("record %s is unsettled: %s", row.name, refusal.facts.get("reason"))
+        log.warning("record %s is unsettled: %s", row.name, refusal.facts.get("reason"))
         return Settled(row.name, row.enabled, str(refusal.facts.get("reason")))
     return Settled(row.name, row.enabled, None)
 
