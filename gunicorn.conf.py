@@ -2,8 +2,10 @@
 figures."""
 
 import gc
+import hashlib
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from config import load
@@ -35,7 +37,10 @@ limit_request_field_size = 8190
 accesslog = None
 logger_class = "mailsvc.serving.Log"
 
-counts = settings.data_dir / "metrics"
+# In memory where that is possible: the counts are mapped files, and a full disk would kill the worker that counts.
+shared_memory = Path("/dev/shm")  # noqa: S108
+name = f"mailsvc-{os.getuid()}-{hashlib.sha256(bytes(settings.data_dir)).hexdigest()[:12]}"
+counts = shared_memory / name if os.access(shared_memory, os.W_OK) else settings.data_dir / "metrics"
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
 
 
@@ -70,5 +75,6 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 def on_exit(_server: Any) -> None:
     """The last connection is closed: the mail servers must be able to go on reading."""
+    shutil.rmtree(counts, ignore_errors=True)
     if settings.database_file is not None:
         files.make_readable(settings.database_file)

@@ -1,12 +1,13 @@
 """addmail by a caller who is remembered, distinct addresses, against the Argon2id ceiling of the machine, in turns."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from bench import progress
+from bench import processor, progress
 from bench.figures import AtLeast, Figure, median_of
 from bench.ground import Ground
-from bench.hashing import Ceiling, ceiling
+from bench.hashing import Ceiling, Rate, ceiling
 from bench.load import CONNECTIONS, DISTINCT_ADDRESSES, Load, demand_wrk, posts
 from bench.processes import CannotMeasure
 from bench.service import ADDER, Service, serving
@@ -19,35 +20,62 @@ TARGET = AtLeast(0.85)
 _runs = itertools.count(1)
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The load of adding mailboxes, and the processor time of each in milliseconds."""
+
+    load: Load
+    processor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of both. The ceiling is measured before and after: a shared machine changes its speed within seconds."""
+
+    before: Rate
+    added: Added
+    after: Rate
+
+    @property
+    def ceiling(self) -> float:
+        """Hashes per second."""
+        return (self.before.per_second + self.after.per_second) / 2
+
+
 def measure(ground: Ground) -> Iterator[Figure]:
     """Mailboxes and hashes per second, and the median of the rounds' ratios."""
     demand_wrk()
     with serving(ground.small_data(PART)) as service, ceiling() as hashes:
         adding(service, 1)
         rounds = [_round(number, service, hashes) for number in range(1, ROUNDS + 1)]
-    yield median_of(PART, "Argon2id hashes, all cores", [limit for limit, _ in rounds], "per s")
-    yield median_of(PART, "addmail", [added.per_second for _, added in rounds], "per s")
-    yield median_of(PART, "addmail, slowest 1 %, 32 connections", [added.p99 for _, added in rounds], "ms")
-    ratios = [added.per_second / limit for limit, added in rounds]
-    yield median_of(PART, "addmail / ceiling", ratios, target=TARGET)
+    yield from _figures(rounds)
 
 
-def _round(number: int, service: Service, hashes: Ceiling) -> tuple[float, Load]:
-    """The ceiling is measured before and after, because the speed of a shared machine changes within seconds."""
+def _round(number: int, service: Service, hashes: Ceiling) -> Round:
     progress.say(f"{PART}: round {number} of {ROUNDS}")
-    before = hashes.per_second(SECONDS / 2)
-    added = adding(service, SECONDS)
-    return (before + hashes.per_second(SECONDS / 2)) / 2, added
+    return Round(hashes.rate(SECONDS / 2), adding(service, SECONDS), hashes.rate(SECONDS / 2))
 
 
-def adding(service: Service, seconds: float) -> Load:
-    """The load of adding mailboxes. Raises CannotMeasure unless every one that was acknowledged is stored."""
-    before = service.mailboxes()
+def _figures(rounds: Sequence[Round]) -> Iterator[Figure]:
+    added = [turn.added.load for turn in rounds]
+    yield median_of(PART, "Argon2id hashes, all cores", [turn.ceiling for turn in rounds], "per s")
+    yield median_of(PART, "addmail", [load.per_second for load in added], "per s")
+    ratios = [turn.added.load.per_second / turn.ceiling for turn in rounds]
+    yield median_of(PART, "addmail / ceiling", ratios, target=TARGET)
+    yield median_of(PART, f"addmail, slowest 1 %, {CONNECTIONS} connections", [load.p99 for load in added], "ms")
+    hashing = [rate.processor for turn in rounds for rate in (turn.before, turn.after)]
+    yield median_of(PART, "processor time of a hash", hashing, "ms")
+    yield median_of(PART, "processor time of an addmail", [turn.added.processor for turn in rounds], "ms")
+
+
+def adding(service: Service, seconds: float) -> Added:
+    """Add mailboxes for ``seconds``. Raises CannotMeasure unless every one that was acknowledged is stored."""
+    before, worked = service.mailboxes(), processor.seconds_of_workers(service.process.pid)
     body = ADDER.form("addmail", email=f"run{next(_runs)}.NUMBER@{ADDER.domain}", password="Box-1", quota="1024")
     load = posts(service.url, body, seconds, DISTINCT_ADDRESSES)
     service.settle()
-    stored, acknowledged = service.mailboxes() - before, load.requests
+    stored = service.mailboxes() - before
     # Requests that were under way when wrk stopped are carried out too.
-    if not acknowledged <= stored <= acknowledged + CONNECTIONS:
-        raise CannotMeasure(f"{acknowledged} addmail were acknowledged, {stored} mailboxes stored")
-    return load
+    if not load.requests <= stored <= load.requests + CONNECTIONS:
+        raise CannotMeasure(f"{load.requests} addmail were acknowledged, {stored} mailboxes stored")
+    return Added(load, (processor.seconds_of_workers(service.process.pid) - worked) / stored * 1000)

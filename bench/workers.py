@@ -47,7 +47,7 @@ def _trial(data: Data, choice: Choice) -> Trial:
         lists.check_list(service)
         posts(service.url, lists.BODY, 1)
         listed = posts(service.url, lists.BODY, SECONDS)
-        added = addmail.adding(service, SECONDS)
+        added = addmail.adding(service, SECONDS).load
         return Trial(listed, added, pss.of_family(service.process.pid))
 
 

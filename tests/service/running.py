@@ -127,7 +127,7 @@ class Service:
 
     def kill(self) -> None:
         """End all its processes at once, by SIGKILL."""
-        _kill_group(self.process)
+        _kill_group(self.process, self.environ)
 
     def is_gone(self) -> bool:
         """Whether no process of it is left."""
@@ -182,7 +182,7 @@ def serving(
         error.add_note(f"the service's exit status: {process.poll()}; the end of its log:\n{log.read_text()[-4000:]}")
         raise
     finally:
-        _kill_group(process)
+        _kill_group(process, environ)
 
 
 MAILSVC = (sys.executable, "-m", "mailsvc")
@@ -233,10 +233,24 @@ def _local(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bare, bare)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _kill_group(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:
+    """End all processes of a service. Once it was waited for, its number may be somebody else's."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    ours = {f"{name}={environ[name]}" for name in ("MAILSVC_DATA_DIR", "MAILSVC_BIND")}
+    for pid, _, _ in _processes():
+        if _group(pid) == process.pid and ours <= _environment(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _environment(pid: int) -> set[str]:
+    try:
+        return set(Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0"))
+    except OSError:
+        return set()
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:

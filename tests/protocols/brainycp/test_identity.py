@@ -2,14 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -302,14 +301,6 @@ def test_it_is_hashed_again_after_a_minute(
         moment = 1000.0 + later
         assert alice.post("getlistmail")["error"] == 0
         assert len(verifications) == checked
-
-
-@pytest.fixture
-def other_process(settings: config.Settings, app: Flask) -> Iterator[FlaskClient]:
-    """A client of a second application on the same database, which shares nothing else with the first."""
-    other = create_app(settings)
-    yield other.test_client()
-    other.extensions["mailsvc"].store.close()
 
 
 def test_a_changed_secret_is_refused_at_once_in_every_process(
