@@ -1,5 +1,9 @@
 """offdkim: the record goes, the key stays."""
 
+import pytest
+
+from mailsvc.core import dkim
+from mailsvc.core.dkim import KeyPair
 from mailsvc.services.ports import Ports
 from tests.protocols.brainycp.panel import ON_SQLITE, Panel
 from tests.protocols.brainycp.stored import rows, served
@@ -20,3 +24,18 @@ def test_the_same_record_comes_back(alice: Panel, ports: Ports) -> None:
 def test_it_makes_no_key(alice: Panel, ports: Ports) -> None:
     assert alice.post("offdkim", domain="example.com")["error"] == 3
     assert rows(ports, "SELECT id FROM dkim_key") == []
+
+
+@ON_SQLITE
+def test_turning_it_on_again_makes_no_other_key(alice: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[KeyPair] = []
+    new_pair = dkim.new_rsa_pair
+
+    def counted() -> KeyPair:
+        made.append(new_pair())
+        return made[-1]
+
+    monkeypatch.setattr(dkim, "new_rsa_pair", counted)
+    for operation in ("ondkim", "offdkim", "ondkim", "ondkim"):
+        alice.post(operation, domain="example.com")
+    assert len(made) == 1
