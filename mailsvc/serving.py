@@ -80,7 +80,7 @@ class Impatient:
         """Nothing, as if the client had gone, when the time is up."""
         if self._sock.gettimeout() != 0.0:
             left = self._deadline - time.monotonic()
-            self._sock.settimeout(min(SILENCE_SECONDS, max(0.001, left)))
+            self._wait_at_most(SILENCE_SECONDS if left > SILENCE_SECONDS else max(0.001, left))
         try:
             return self._sock.recv(size)
         except TimeoutError:
@@ -95,24 +95,64 @@ class Impatient:
 
     def sendall(self, data: bytes) -> None:
         """Raises BrokenPipeError when the client does not take it."""
-        self._sock.settimeout(RECEIVE_SECONDS)
+        self._wait_at_most(RECEIVE_SECONDS)
         try:
             self._sock.sendall(data)
         except TimeoutError:
             raise BrokenPipeError(errno.EPIPE, "the client does not take the answer") from None
 
+    def _wait_at_most(self, seconds: float) -> None:
+        # Only when it is another: each setting is a call of the system's, with the interpreter's lock let go.
+        if self._sock.gettimeout() != seconds:
+            self._sock.settimeout(seconds)
+
+
+YIELD_SECONDS = 0.002
+"""How long a process that is full leaves a new connection to the others."""
+
 
 class Worker(ThreadWorker):
-    """As gunicorn's, but impatient and discreet.
+    """As gunicorn's, but impatient, discreet, and considerate of the other processes.
 
-    What it could not read is neither logged nor sent back: a request line can hold a password.
+    What it could not read is neither logged nor sent back: a request line can hold a password. While all its threads
+    are at work it lets the other processes go first at every new connection: gunicorn's takes whatever comes, and with
+    kept connections one process may then do all the work while the others have none.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way = 0
+        self._yielding_until: float | None = None
+
+    @property
+    def _full(self) -> bool:
+        return bool(self._under_way >= self.cfg.threads)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Before every turn of the loop."""
+        yields = self._yielding_until is not None and self._full and time.monotonic() < self._yielding_until
+        super().set_accept_enabled(enabled and not yields)
+
+    def accept(self, listener: socket.socket) -> None:
+        """A connection waits for somebody to take it."""
+        if self._full and self._yielding_until is None:
+            self._yielding_until = time.monotonic() + YIELD_SECONDS
+            self.set_accept_enabled(True)
+        else:
+            self._yielding_until = None
+            super().accept(listener)
 
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to a thread."""
         if not isinstance(conn.sock, Impatient):
             conn.sock = Impatient(conn.sock)
+        self._under_way += 1
         super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """A thread is free again."""
+        self._under_way -= 1
+        super().finish_request(conn, fs)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one."""
