@@ -30,7 +30,7 @@ _RECENT = (
 
 def pair_of(name: str, address: str) -> str:
     """The key under which the attempts of ``address`` to be ``name`` are counted."""
-    return hashlib.sha256(f"{len(name)}:{name}@{address}".encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.blake2b(f"{len(name)}:{name}@{address}".encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
 
 
 def is_blocked(unit: Connection, pair: str) -> bool:

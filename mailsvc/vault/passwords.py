@@ -4,20 +4,26 @@ Argon2id with 19 MiB, two passes, one lane: OWASP's parameters, and what Dovecot
 Stored as Dovecot reads it, ``{ARGON2ID}$argon2id$...``, so that the same text logs in over IMAP.
 """
 
-import base64
+import contextlib
+import functools
 import hashlib
-import hmac
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from mailsvc.vault.argon2id import Argon2id, encoded
+
 SCHEME = "{ARGON2ID}"
+
+IDLE_SECONDS = 1.0
+"""How long the memory of hashes is kept for the next one."""
 
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_PAIRS = 4096
@@ -27,14 +33,18 @@ class Passwords:
     """Hashes and checks, ``at_once`` at a time in this process: each holds a processor and 19 MiB while it runs."""
 
     def __init__(self, at_once: int) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._gate = threading.BoundedSemaphore(at_once)
-        self.of_nobody = _hash_of_nobody(self._hasher)
+        parameters = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self.of_nobody = _hash_of_nobody(parameters)
+        self._last_hash = 0.0
+        self._watched = threading.Lock()
+        self._hashers: SimpleQueue[Argon2id] = SimpleQueue()
+        for _ in range(at_once):
+            self._hashers.put(Argon2id(parameters))
 
     def hash(self, password: str) -> str:
         """A fresh salted hash, with Dovecot's scheme prefix."""
-        with self._gate:
-            return SCHEME + self._hasher.hash(password)
+        with self._turn() as hasher:
+            return SCHEME + hasher.hash(password)
 
     @contextmanager
     def checking(self) -> Iterator[Callable[[str, str], bool]]:
@@ -42,22 +52,49 @@ class Passwords:
 
         What must not be overtaken by another check (is this caller blocked, count this failure) belongs into the block.
         """
-        with self._gate:
-            yield self._matches
+        with self._turn() as hasher:
+            yield functools.partial(_matches, hasher)
 
-    def _matches(self, stored: str, password: str) -> bool:
+    @contextmanager
+    def _turn(self) -> Iterator[Argon2id]:
+        hasher = self._hashers.get()
         try:
-            return self._hasher.verify(stored.removeprefix(SCHEME), password.encode("utf-8", "replace"))
-        except (Argon2Error, InvalidHashError):
-            return False
+            yield hasher
+        finally:
+            self._hashers.put(hasher)
+            if hasher.holds_memory:
+                self._last_hash = time.monotonic()
+                self._watch()
+
+    def _watch(self) -> None:
+        """See to it, once, that what the hashes hold goes back when none has been asked for since IDLE_SECONDS."""
+        if self._watched.acquire(blocking=False):
+            timer = threading.Timer(IDLE_SECONDS, self._rest)
+            timer.daemon = True
+            timer.start()
+
+    def _rest(self) -> None:
+        self._watched.release()
+        if time.monotonic() - self._last_hash < IDLE_SECONDS:
+            self._watch()
+            return
+        for _ in range(self._hashers.qsize()):
+            with contextlib.suppress(Empty):
+                hasher = self._hashers.get_nowait()
+                hasher.rest()
+                self._hashers.put(hasher)
+
+
+def _matches(hasher: Argon2id, stored: str, password: str) -> bool:
+    try:
+        return hasher.verify(stored.removeprefix(SCHEME), password.encode("utf-8", "replace"))
+    except (Argon2Error, InvalidHashError):
+        return False
 
 
 def _hash_of_nobody(hasher: PasswordHasher) -> str:
     """A hash that no password matches, checked for unknown users so that they take as long as known ones."""
-    salt, digest = (
-        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (hasher.salt_len, hasher.hash_len)
-    )
-    return f"{SCHEME}$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}${salt}${digest}"
+    return SCHEME + encoded(hasher, secrets.token_bytes(hasher.salt_len), secrets.token_bytes(hasher.hash_len))
 
 
 class Remembered:
@@ -89,4 +126,5 @@ class Remembered:
 
     def _digest(self, stored: str, password: str) -> bytes:
         text = f"{len(stored)}:{stored}{password}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, text, hashlib.sha256)
+        # BLAKE2 takes a key itself (RFC 7693), and unlike SHA-256 does not bring OpenSSL's tables into each process.
+        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()

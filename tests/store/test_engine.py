@@ -421,10 +421,13 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from mailsvc.core.addresses import mailbox_address
 from mailsvc.services import mailboxes
+from mailsvc.vault.argon2id import Argon2id
 from tests.application import act, settings_for
 
 # Cheap hashes: the more commits there are, the likelier is one cut short.
-ports.passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+while not ports.passwords._hashers.empty():
+    ports.passwords._hashers.get()
+ports.passwords._hashers.put(Argon2id(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)))
 
 def work(thread):
     for number in range(10_000):

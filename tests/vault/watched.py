@@ -16,6 +16,8 @@ class Watched:
 
     real: PasswordHasher
     within: Callable[[], object] = lambda: None
+    holds_memory: bool = False
+    """Nor does the library's own, once it is done: nobody comes to take it back."""
     hashed: int = 0
     checked: int = 0
     busy: int = 0
@@ -32,6 +34,9 @@ class Watched:
             self.checked += 1
             return self.real.verify(stored, password)
 
+    def rest(self) -> None:
+        """There is nothing to give back."""
+
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         with self.lock:
@@ -46,7 +51,9 @@ class Watched:
 
 
 def watch(passwords: Passwords) -> Watched:
-    """Have the hasher of ``passwords`` watched from now on."""
-    watched = Watched(passwords._hasher)
-    passwords._hasher = watched  # type: ignore[assignment]
+    """Have the hashing of ``passwords`` watched from now on."""
+    hashers = [passwords._hashers.get() for _ in range(passwords._hashers.qsize())]
+    watched = Watched(hashers[0]._hasher)
+    for _ in hashers:
+        passwords._hashers.put(watched)  # type: ignore[arg-type]
     return watched
