@@ -119,4 +119,4 @@ def listed(ports: Ports, acting: PanelUser, *, domain: str | None = None) -> Seq
             rows = unit.execute(_LISTED)
         else:
             rows = unit.execute(_LISTED_OF_OWNER, {"owner_id": acting.id})
-        return [ListedMailbox._make(row) for row in rows]
+        return [ListedMailbox._make(row) for row in rows.all()]

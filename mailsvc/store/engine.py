@@ -58,20 +58,35 @@ class Store:
             self.engine = db.engine
         self.file = settings.database_file
         self._turn = threading.Lock()
+        self._kept: list[Connection] = []
         arrange(self.engine)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for statements that each see the latest commit. Nothing it does is kept."""
-        with self.engine.connect() as connection:
+        # On SQLite a connection at rest is in no transaction and cannot be lost, so it is used again as it is: giving
+        # it back to the pool and asking for it anew costs as much as a statement.
+        if self.file is None:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        try:
+            connection = self._kept.pop()
+        except IndexError:
+            connection = self.engine.connect()
+        try:
             yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.append(connection)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction: durable when the block ends, undone when it raises."""
         with self._in_turn():
-            with turn(self.engine) as unit:
-                yield unit
+            with self.reading() as connection, _turn_of(connection):
+                yield connection
             if self.file is not None:
                 checkpoint.when_due(self.file)
 
@@ -87,6 +102,11 @@ class Store:
 
     def close(self) -> None:
         """Let go of every connection; the next unit opens new ones."""
+        while self._kept:
+            connection = self._kept.pop()
+            # Its pool may be gone already; it shall not stay open there.
+            connection.invalidate()
+            connection.close()
         self.engine.dispose()
 
 
@@ -145,15 +165,27 @@ def turn(engine: Engine) -> Iterator[Connection]:
     whatever the busy timeout. A connection that does not take its turn is in no transaction of SQLite's at all: each of
     its statements sees the latest commit.
     """
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            with _writable(connection), connection.begin():
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-        else:
+    with engine.connect() as connection, _turn_of(connection):
+        yield connection
+
+
+@contextmanager
+def _turn_of(connection: Connection) -> Iterator[None]:
+    # What SQLAlchemy began for the reading before was no transaction of SQLite's.
+    connection.rollback()
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute("PRAGMA query_only = OFF")
+        try:
             with connection.begin():
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
-                yield connection
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield
+        finally:
+            driver.execute("PRAGMA query_only = ON")
+    else:
+        with connection.begin():
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+            yield
 
 
 @contextmanager

@@ -250,6 +250,7 @@ def test_no_start_on_a_database_of_a_newer_version_changes_it(empty: config.Sett
     assert file is not None
     app = create_app(empty)
     startup.prepare(app)
+    app.extensions["mailsvc"].store.close()
     _make_newer(file, mode)
     before = file.read_bytes()
     with pytest.raises(startup.CannotStart, match=f"newer mailsvc.*{NEWER}"):
