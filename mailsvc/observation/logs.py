@@ -6,6 +6,8 @@ import re
 import sys
 from datetime import UTC, datetime
 
+import orjson
+
 
 class JsonLines(logging.Formatter):
     """One JSON object per line."""
@@ -20,7 +22,11 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:
+            # Half a character, which is no text and yet within a traceback.
+            return json.dumps(line, default=str)
 
 
 class TextLines(logging.Formatter):
@@ -47,6 +53,8 @@ def set_up(log_format: str | None, level: int = logging.INFO) -> None:
     chosen = log_format or ("text" if sys.stderr.isatty() else "json")
     handler = logging.StreamHandler()
     handler.setFormatter(TextLines() if chosen == "text" else JsonLines())
+    # What a record would hold of the process and the thread, and no format shows.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

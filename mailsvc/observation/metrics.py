@@ -4,6 +4,7 @@ Each process writes its counts to a file of its own in ``PROMETHEUS_MULTIPROC_DI
 whichever process is asked reads them all.
 """
 
+import functools
 import os
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
@@ -19,10 +20,15 @@ _SECONDS = Histogram(
 )
 
 
+# The libraries' own look-up of a label takes a lock; there are few labels, and they are never taken away.
+_requests = functools.cache(_REQUESTS.labels)
+_seconds = functools.cache(_SECONDS.labels)
+
+
 def count(dialect: str, operation: str, outcome: str, seconds: float) -> None:
     """Count one answered request. The labels come from fixed sets: never from what a caller sent."""
-    _REQUESTS.labels(dialect, operation, outcome).inc()
-    _SECONDS.labels(dialect, operation).observe(seconds)
+    _requests(dialect, operation, outcome).inc()
+    _seconds(dialect, operation).observe(seconds)
 
 
 def exposed() -> bytes:

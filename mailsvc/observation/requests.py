@@ -4,11 +4,10 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-
-from flask import request
-from werkzeug.wrappers import Response
+from typing import Any, Protocol
 
 from mailsvc.core.texts import cleaned
 from mailsvc.observation import metrics
@@ -18,6 +17,16 @@ log = logging.getLogger("mailsvc.request")
 REASON_SHOWN = 400
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+
+Headers = Sequence[tuple[str, str]]
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -59,24 +68,51 @@ def request_id() -> str:
     return _present.get().request_id
 
 
-def begin(dialect: str | None, *, trust_given_id: bool) -> None:
-    """A request has come in for ``dialect``. ``trust_given_id``: a proxy in front names the requests."""
-    given = request.headers.get("X-Request-ID", "") if trust_given_id else ""
-    _present.set(Observed(given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8), dialect or "-"))
+class Observing:
+    """A WSGI application around ``served``: every request is logged and counted, and every answer has ``headers``.
+
+    ``owner_of`` gives the dialect that owns a path; ``trust_given_id``: a proxy in front names the requests. A header
+    that the answer brings itself stays as it is. It stands around Flask, not within it, because Flask's price is by the
+    function it calls.
+    """
+
+    def __init__(
+        self, served: Wsgi, owner_of: Callable[[str], Named | None], headers: Headers, *, trust_given_id: bool
+    ) -> None:
+        self._served = served
+        self._owner_of = owner_of
+        self._headers = tuple(headers)
+        self._trust_given_id = trust_given_id
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "") if self._trust_given_id else ""
+        name = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+        owner = self._owner_of(path_of(environ))
+        seen = Observed(name, "-" if owner is None else owner.name)
+        _present.set(seen)
+
+        def begin_answer(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            _end(seen, environ, int(status[:3]))
+            brought = {header for header, _ in headers}
+            headers.extend(pair for pair in self._headers if pair[0] not in brought)
+            headers.append(("X-Request-ID", name))
+            return start_response(status, headers, exc_info)
+
+        return self._served(environ, begin_answer)
 
 
-def end(response: Response) -> Response:
-    """Log and count the present request, which ``response`` answers."""
-    seen = _present.get()
+def path_of(environ: dict[str, Any]) -> str:
+    """The path of a request, as Werkzeug's ``request.path`` counts slashes; what is not ASCII in it is not decoded."""
+    path: str = environ.get("PATH_INFO", "")
+    return "/" + path.lstrip("/")
+
+
+def _end(seen: Observed, environ: dict[str, Any], status: int) -> None:
     seconds = time.perf_counter() - seen.begun
-    code = response.status_code if seen.code is None else seen.code
-    response.headers["X-Request-ID"] = seen.request_id
+    code = status if seen.code is None else seen.code
     metrics.count(seen.dialect, seen.operation, str(code), seconds)
-    log.info("request", extra={"facts": _facts(seen, code, response.status_code, seconds)})
-    return response
-
-
-def _facts(seen: Observed, code: int, status: int, seconds: float) -> dict[str, object]:
+    if not log.isEnabledFor(logging.INFO):
+        return
     facts: dict[str, object] = {
         "request_id": seen.request_id,
         "dialect": seen.dialect,
@@ -85,8 +121,11 @@ def _facts(seen: Observed, code: int, status: int, seconds: float) -> dict[str, 
         "outcome": seen.outcome,
         "code": code,
         "status": status,
-        "method": request.method,
-        "address": request.remote_addr or "unix",
+        "method": environ["REQUEST_METHOD"].upper(),
+        "address": environ.get("REMOTE_ADDR") or "unix",
         "milliseconds": round(seconds * 1000, 1),
     }
-    return facts | ({"reason": cleaned(seen.reason, REASON_SHOWN)} if seen.reason else {})
+    if seen.reason:
+        facts["reason"] = cleaned(seen.reason, REASON_SHOWN)
+    # Made here instead of by log.info, which looks through the call stack for a place that no format shows.
+    log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra={"facts": facts}))

@@ -29,13 +29,24 @@ class Dialect:
     blueprint: Callable[[Ports], Blueprint]
     outside: Callable[[Exception], Response]
 
-    def owns(self, path: str) -> int:
-        """How many characters of ``path`` one of the prefixes covers, 0 for none: the dialect with the most answers."""
-        return max((len(p) for p in self.prefixes if path == p or path.startswith(p + "/")), default=0)
-
 
 def discover() -> Sequence[Dialect]:
     """The dialects of all folders, by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
     found: list[Dialect] = [importlib.import_module(f"{__name__}.{name}").DIALECT for name in names]
     return found
+
+
+class Owners:
+    """Whose path it is: the dialect's whose prefix covers most of it."""
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        prefixes = [(prefix, dialect) for dialect in dialects for prefix in dialect.prefixes]
+        self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
+
+    def of(self, path: str) -> Dialect | None:
+        """The dialect that answers on ``path``, whatever is asked for there; None outside of all dialects."""
+        for prefix, dialect in self._prefixes:
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+                return dialect
+        return None

@@ -20,8 +20,8 @@ HOST = r"(?P<host>[0-9A-Fa-f.:]+)"
 
 FILTERS: dict[type[logging.Formatter], re.Pattern[str]] = {
     JsonLines: re.compile(
-        r'^\{"at": "[^"]+", "level": "warning", "logger": "mailsvc\.sign_in",'
-        rf' "message": "sign-in (?:failed|blocked) from {HOST}"\}}$'
+        r'^\{"at":"[^"]+","level":"warning","logger":"mailsvc\.sign_in",'
+        rf'"message":"sign-in (?:failed|blocked) from {HOST}"\}}$'
     ),
     TextLines: re.compile(rf"^\S+ warning mailsvc\.sign_in: sign-in (?:failed|blocked) from {HOST}$"),
 }

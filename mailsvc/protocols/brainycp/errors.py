@@ -1,10 +1,10 @@
 """Answers in this wire's one shape, and the answers to what never reached an operation."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from flask import request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
@@ -29,7 +29,7 @@ def reply(
     text = outcome.say(language, facts)
     body = {"error": outcome.code, "mess": text, "code": outcome.code, "message": text, **members}
     note(code=outcome.code)
-    response = Response(json.dumps(body, ensure_ascii=False), outcome.status, content_type=CONTENT_TYPE)
+    response = Response(orjson.dumps(body), outcome.status, content_type=CONTENT_TYPE)
     if allow is not None:
         response.headers["Allow"] = allow
     return response

@@ -1,6 +1,6 @@
 """How this wire proves who is calling, and which of the passwords is the mailbox's (contract, section 2)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -14,8 +14,7 @@ from mailsvc.services.ports import Ports
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What was sent. ``mailbox_password`` is None when nothing can be told to be it: a secret is never guessed."""
 
     name: str
@@ -24,8 +23,7 @@ class Credentials:
     by_basic: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who calls, and the mailbox password that came along."""
 
     user: PanelUser

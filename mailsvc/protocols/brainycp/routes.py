@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from flask import Blueprint, request
+from flask import Blueprint, Request
+from flask import request as current
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
@@ -35,8 +36,7 @@ log = logging.getLogger("mailsvc.brainycp")
 NAME_SHOWN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What the request asks for: the operation (None when none is named), whether the naming is wrong or ambiguous, and
     whether the module was named at all."""
 
@@ -50,7 +50,8 @@ def blueprint(ports: Ports) -> Blueprint:
     routes = Blueprint("brainycp", __name__)
 
     def entrance(in_path: str | None = None) -> Response:
-        return answer(ports, in_path)
+        # The request itself: what stands for it looks it up again at each use.
+        return answer(ports, current._get_current_object(), in_path)  # type: ignore[attr-defined]
 
     for rule in ("/api/api.php", "/mailclient", "/mailclient/", "/mailclient/<path:in_path>"):
         routes.add_url_rule(
@@ -59,11 +60,11 @@ def blueprint(ports: Ports) -> Blueprint:
     return routes
 
 
-def answer(ports: Ports, in_path: str | None) -> Response:
-    """The reply to the present request."""
+def answer(ports: Ports, request: Request, in_path: str | None) -> Response:
+    """The reply to ``request``."""
     fields = read(request)
     language = language_of(fields.last("language"))
-    command = _command(fields, in_path)
+    command = _command(request, fields, in_path)
     note(operation=command.operation.name if command.operation else "wrong" if command.wrong else "probe")
     try:
         caller = identity.prove(ports, request, fields)
@@ -84,7 +85,7 @@ def answer(ports: Ports, in_path: str | None) -> Response:
     return _perform(ports, command.operation, caller, fields, language, module_named=command.module_named)
 
 
-def _command(fields: Fields, in_path: str | None) -> Command:
+def _command(request: Request, fields: Fields, in_path: str | None) -> Command:
     in_path = (in_path or "").strip().lower()
     named = {name for name in OPERATIONS if name in fields}
     named |= {name for name in (in_path, (fields.last("subdo") or "").strip().lower()) if name}
@@ -106,7 +107,8 @@ def _perform(
     try:
         if not module_named:
             raise BadInput(field="module")
-        act = replace(act, acting=users.acting_for(ports, caller.user, asked_for))
+        if asked_for != caller.user.name:
+            act = replace(act, acting=users.acting_for(ports, caller.user, asked_for))
         sent = _sent(operation, fields, caller.mailbox_password)
         members = operation.handler(ports, act, sent)
     except Exception as caught:
@@ -122,6 +124,8 @@ def _perform(
 
 def _sent(operation: Operation, fields: Fields, mailbox_password: str | None) -> Mapping[str, Any]:
     schema = operation.schema
+    if not schema.fields:
+        return {}
     wire = {name: fields.last(name) for name in schema.fields if name != "password" and name in fields}
     if mailbox_password is not None:
         wire["password"] = mailbox_password
