@@ -3,9 +3,6 @@
 import base64
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from mailsvc.core.dns_records import TxtRecord
 
 RSA_BITS = 2048
@@ -24,6 +21,10 @@ class KeyPair:
 
 def new_rsa_pair() -> KeyPair:
     """A fresh RSA-2048 pair. Takes tens to hundreds of milliseconds of CPU: never call it with a lock held."""
+    # It takes 8 MiB, and most processes never make a key.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

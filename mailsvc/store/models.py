@@ -165,8 +165,7 @@ class DnsRecord(Base):
         _flag("settled"),
         sa.Index(None, "name"),
         sa.Index(None, "parent"),
-        sa.Index("ix_dns_record_unsettled", "id", sqlite_where=sa.text("settled = 0"),
-                 postgresql_where=sa.text("settled = 0")),
+        sa.Index(None, "settled", "id"),
         STRICT,
     )  # fmt: skip
 

@@ -7,8 +7,10 @@ with it, so that a sealed value moved to another row does not open there.
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 
 class CannotOpen(Exception):
@@ -31,6 +33,8 @@ class Seals:
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
         """The secret again. Raises CannotOpen."""
+        from cryptography.fernet import InvalidToken
+
         try:
             opened = self._keys().decrypt(sealed)
         except InvalidToken:
@@ -42,7 +46,10 @@ class Seals:
             raise CannotOpen(f"the sealed value for {purpose} was sealed for something else")
         return opened[2 + len(head) :]
 
-    def _keys(self) -> MultiFernet:
+    def _keys(self) -> "MultiFernet":
+        # It takes 8 MiB, and many processes never open a seal.
+        from cryptography.fernet import Fernet, MultiFernet
+
         try:
             lines = self._key_file.read_text(encoding="ascii").split()
             return MultiFernet([Fernet(line) for line in lines])
@@ -55,6 +62,8 @@ def create_key_file(path: Path) -> bool:
     """Make the key file, mode 0600, if there is none. True if it was made."""
     if path.exists():
         return False
+    from cryptography.fernet import Fernet
+
     # Written apart and linked into place, so that nobody ever finds it half written.
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:

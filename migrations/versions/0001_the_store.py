@@ -197,10 +197,7 @@ def _dns() -> None:
     )
     index("dns_record", "name")
     index("dns_record", "parent")
-    unsettled = sa.text("settled = 0")
-    op.create_index(
-        op.f("ix_dns_record_unsettled"), "dns_record", ["id"], sqlite_where=unsettled, postgresql_where=unsettled
-    )
+    index("dns_record", "settled", "id")
 
 
 def _trail_and_throttle() -> None:

@@ -68,9 +68,7 @@ def updates(server: NameServer) -> DynamicUpdates:
     return updates_to(server)
 
 
-def updates_to(
-    server: NameServer, changed: Mapping[str, str] | None = None, time_limit: float = 5.0
-) -> DynamicUpdates:
+def updates_to(server: NameServer, changed: Mapping[str, str] | None = None, time_limit: float = 5.0) -> DynamicUpdates:
     given = {
         "DNS": "rfc2136",
         "RFC2136_SERVER": f"{server.host}:{server.port}",

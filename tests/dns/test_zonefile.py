@@ -342,9 +342,7 @@ for thread in threads:
 
 
 def test_processes_and_threads_at_once_lose_nothing(directory: Path, file: Path) -> None:
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(directory), tag], cwd=config.ROOT) for tag in "ab"
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(directory), tag], cwd=config.ROOT) for tag in "ab"]
     try:
         assert [writer.wait(60) for writer in writers] == [0, 0]
     finally:
