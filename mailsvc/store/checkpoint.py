@@ -15,7 +15,7 @@ from pathlib import Path
 log = logging.getLogger("mailsvc.checkpoint")
 
 LOG_BYTES = 4 * 1024 * 1024
-"""The size of the log that makes a checkpoint due: 1,000 pages, SQLite's own measure."""
+"""The size that the log keeps, and beyond which a checkpoint is due: 1,000 pages, SQLite's own measure."""
 
 
 def when_due(database: Path) -> None:

@@ -3,7 +3,9 @@
 What differs between SQLite and PostgreSQL about them is said here and nowhere else.
 """
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,13 @@ from mailsvc.store.models import Base
 db = SQLAlchemy(metadata=Base.metadata, disable_autonaming=True)
 
 BUSY_SECONDS = 5
-"""How long a unit waits for its turn to write before it gives up."""
+"""How long a unit waits for its turn to write before it gives up, unless it says otherwise."""
+
+AGAIN_SECONDS = 0.2
+"""How long to wait for the turn to say that something failed: most often because it waited for its turn in vain."""
+
+LOOK_SECONDS = 0.0003
+"""How often a unit looks whether SQLite's lock is free: a commit takes about as long."""
 
 WRITE_LOCK = 0x6D61696C
 """The advisory lock that makes writers take turns on PostgreSQL, as BEGIN IMMEDIATE does on SQLite."""
@@ -33,11 +41,16 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     # One place checkpoints: mailsvc.store.checkpoint says why.
     "PRAGMA wal_autocheckpoint = 0",
-    # After a checkpoint the log begins anew and its file is cut, so that its size says when the next one is due.
-    "PRAGMA journal_size_limit = 1048576",
-    # Until it is a connection's turn to write.
+    # After a checkpoint the log begins anew and its file is cut to this, so that its size says when the next one is
+    # due. Not shorter: to sync what is written in place takes less than half as long as to sync a file that grows.
+    f"PRAGMA journal_size_limit = {checkpoint.LOG_BYTES}",
+    # All connections but those that are for writing alone.
     "PRAGMA query_only = ON",
 )
+
+# Not switched on and off around each unit: SQLite compiles every statement of a connection again after a change of
+# query_only.
+WRITER_PRAGMAS = ("PRAGMA query_only = OFF", "PRAGMA busy_timeout = 0")
 
 POSTGRES_OPTIONS = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout=60s -c synchronous_commit=on"
 
@@ -53,12 +66,18 @@ class Store:
     def __init__(self, app: Flask, settings: config.Settings) -> None:
         app.config["SQLALCHEMY_DATABASE_URI"] = url_of(settings)
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(settings)
+        teardown = [*app.teardown_appcontext_funcs]
         db.init_app(app)
+        # The extension would end its own session after every request, made or not. Here none is ever made: the store
+        # uses the engine alone.
+        app.teardown_appcontext_funcs[:] = teardown
         with app.app_context():
             self.engine = db.engine
         self.file = settings.database_file
+        self.patience: float = BUSY_SECONDS
         self._turn = threading.Lock()
         self._kept: list[Connection] = []
+        self._writer: Connection | None = None
         arrange(self.engine)
 
     @contextmanager
@@ -82,26 +101,81 @@ class Store:
         self._kept.append(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction: durable when the block ends, undone when it raises."""
-        with self._in_turn():
-            with self.reading() as connection, _turn_of(connection):
+    def writing(self, patience: float | None = None) -> Iterator[Connection]:
+        """One transaction: durable when the block ends, undone when it raises.
+
+        Raises TimeoutError, or SQLAlchemy's OperationalError, when it was not its turn within ``patience`` seconds
+        (None: the store's own).
+        """
+        if patience is None:
+            patience = self.patience
+        expires = time.monotonic() + patience
+        with self._in_turn(patience):
+            with self._connection() as connection, _turn_of(connection, expires - time.monotonic()):
                 yield connection
             if self.file is not None:
                 checkpoint.when_due(self.file)
 
     @contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def _connection(self) -> Iterator[Connection]:
+        """The connection to write through, for whoever has the turn. On SQLite it is kept, and never used to read."""
+        if self.file is None:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        writer, self._writer = self._writer or _writer(self.engine), None
+        driver: Any = writer.connection.dbapi_connection
+        try:
+            yield writer
+        finally:
+            if driver.in_transaction:
+                # Not even undoing it succeeded.
+                writer.close()
+            else:
+                self._writer = writer
+
+    @contextmanager
+    def _in_turn(self, patience: float) -> Iterator[None]:
         # Threads of one process queue here, in turn and at no cost, instead of polling for the database's own lock.
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
+        if not self._turn.acquire(timeout=patience):
             raise TimeoutError("the database was busy for too long")
         try:
             yield
         finally:
             self._turn.release()
 
+    @contextmanager
+    def elsewhere(self, database: sqlite3.Connection) -> Iterator[None]:
+        """Until the block ends every unit happens in ``database``, which is closed then. For one thread, on SQLite.
+
+        What SQLAlchemy makes of statements meanwhile it knows afterwards too.
+        """
+
+        def instead(*_: object) -> sqlite3.Connection:
+            return database
+
+        def open_to_all(*_: object) -> None:
+            # There is but this one, for reading and writing.
+            _let_write(database)
+
+        self.close()
+        file, self.file = self.file, None
+        event.listen(self.engine, "do_connect", instead)
+        event.listen(self.engine, "connect", open_to_all)
+        try:
+            yield
+        finally:
+            event.remove(self.engine, "connect", open_to_all)
+            event.remove(self.engine, "do_connect", instead)
+            self.engine.dispose()
+            self.file = file
+            database.close()
+
     def close(self) -> None:
         """Let go of every connection; the next unit opens new ones."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         while self._kept:
             connection = self._kept.pop()
             # Its pool may be gone already; it shall not stay open there.
@@ -126,7 +200,10 @@ def _engine_options(settings: config.Settings) -> dict[str, Any]:
         # An error text with its parameters would carry hashes and sealed keys into the log.
         "hide_parameters": True,
     }
-    if settings.database_file is None:
+    if settings.database_file is not None:
+        # A free connection is in Store, where whoever waited in the pool for one would not see it.
+        options["max_overflow"] = -1
+    else:
         options |= {"pool_pre_ping": True, "connect_args": {"options": POSTGRES_OPTIONS, "connect_timeout": 5}}
     return options
 
@@ -165,34 +242,52 @@ def turn(engine: Engine) -> Iterator[Connection]:
     whatever the busy timeout. A connection that does not take its turn is in no transaction of SQLite's at all: each of
     its statements sees the latest commit.
     """
-    with engine.connect() as connection, _turn_of(connection):
+    with _writer(engine) as connection, _turn_of(connection):
         yield connection
 
 
+def _writer(engine: Engine) -> Connection:
+    """A new connection that may write. On SQLite it is in no pool, where whoever reads would get it."""
+    connection = engine.connect()
+    if engine.dialect.name == "sqlite":
+        connection.detach()
+        _let_write(connection.connection.dbapi_connection)
+    return connection
+
+
+def _let_write(driver: Any) -> None:
+    for pragma in WRITER_PRAGMAS:
+        driver.execute(pragma)
+
+
 @contextmanager
-def _turn_of(connection: Connection) -> Iterator[None]:
-    # What SQLAlchemy began for the reading before was no transaction of SQLite's.
-    connection.rollback()
-    if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute("PRAGMA query_only = OFF")
-        try:
-            with connection.begin():
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield
-        finally:
-            driver.execute("PRAGMA query_only = ON")
-    else:
-        with connection.begin():
+def _turn_of(connection: Connection, seconds: float = BUSY_SECONDS) -> Iterator[None]:
+    with connection.begin():
+        if connection.dialect.name == "sqlite":
+            _begin(connection, seconds)
+        else:
+            if not BUSY_SECONDS * 0.9 <= seconds <= BUSY_SECONDS:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(seconds * 1000))}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
-            yield
-
-
-@contextmanager
-def _writable(connection: Connection) -> Iterator[None]:
-    driver: Any = connection.connection.dbapi_connection
-    driver.execute("PRAGMA query_only = OFF")
-    try:
         yield
-    finally:
-        driver.execute("PRAGMA query_only = ON")
+
+
+def _begin(connection: Connection, seconds: float) -> None:
+    """Begin on SQLite once nobody else writes; after ``seconds`` raise its error as SQLAlchemy has it.
+
+    SQLite's own waiting sleeps longer each time, up to a tenth of a second. Of two processes that write all the time
+    one then waits for seconds: whoever has just committed is back before the other looks again.
+    """
+    expires = time.monotonic() + seconds
+    driver: Any = connection.connection.dbapi_connection
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= expires:
+                break
+            time.sleep(LOOK_SECONDS)
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -16,6 +16,16 @@ Words = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text compared and sorted by code point on both engines."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Sealed(TypeDecorator[bytes]):
+    """A secret that must be opened again, sealed by mailsvc.vault.seals. ``secrets rotate`` finds these columns by
+    their type.
+    """
+
+    impl = sa.LargeBinary
+    cache_ok = True
 
 
 class Flag(TypeDecorator[bool]):
@@ -45,7 +55,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // timedelta(milliseconds=1)
+        return None if value is None else (value - _EPOCH) // _MILLISECOND
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(milliseconds=value)

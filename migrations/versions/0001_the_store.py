@@ -1,62 +1,28 @@
 """The store: panel users, domains, mailboxes, forwards, DKIM keys, DNS records, audit trail, login throttle, views."""
 
-import sqlalchemy as sa
 from alembic import op
 
 from migrations import views
+from migrations.columns import (
+    KEYED,
+    STRICT,
+    check,
+    flag,
+    index,
+    instant,
+    key,
+    lower,
+    number,
+    only_key,
+    parent,
+    primary,
+    sealed,
+    unique,
+    words,
+)
 
 revision = "0001"
 down_revision = None
-
-KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-STRICT = {"sqlite_strict": True}
-KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
-
-
-def words(name: str, *, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, WORDS, nullable=null)
-
-
-def number(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer(), nullable=null, server_default=default and sa.text(default))
-
-
-def instant(name: str, *, null: bool = False) -> sa.Column[int]:
-    return sa.Column(name, KEY, nullable=null)
-
-
-def key(name: str) -> sa.Column[int]:
-    return sa.Column(name, KEY, nullable=False)
-
-
-def primary(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
-    return sa.PrimaryKeyConstraint(*columns, name=op.f(f"pk_{table}"))
-
-
-def parent(table: str, column: str, referred: str, on_delete: str) -> sa.ForeignKeyConstraint:
-    name = op.f(f"fk_{table}_{column}_{referred}")
-    return sa.ForeignKeyConstraint([column], [f"{referred}.id"], name=name, ondelete=on_delete)
-
-
-def unique(table: str, *columns: str) -> sa.UniqueConstraint:
-    return sa.UniqueConstraint(*columns, name=op.f(f"uq_{table}_{'_'.join(columns)}"))
-
-
-def check(table: str, name: str, rule: str) -> sa.CheckConstraint:
-    return sa.CheckConstraint(rule, name=op.f(f"ck_{table}_{name}"))
-
-
-def flag(table: str, name: str) -> sa.CheckConstraint:
-    return check(table, name, f"{name} IN (0, 1)")
-
-
-def lower(table: str, name: str) -> sa.CheckConstraint:
-    return check(table, f"{name}_lower", f"{name} = lower({name})")
-
-
-def index(table: str, *columns: str) -> None:
-    op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, list(columns))
 
 
 def upgrade() -> None:
@@ -105,7 +71,7 @@ def _people_and_domains() -> None:
     index("domain", "owner_id")
     op.create_table(
         "server",
-        sa.Column("id", KEY, nullable=False, autoincrement=False),
+        only_key("id"),
         words("hostname"),
         primary("server", "id"),
         check("server", "one_row", "id = 1"),
@@ -126,7 +92,7 @@ def _mail() -> None:
         instant("created_at"),
         primary("mailbox", "id"),
         unique("mailbox", "address"),
-        parent("mailbox", "domain_id", "domain", "CASCADE"),
+        parent("mailbox", "domain_id", "domain"),
         lower("mailbox", "address"),
         check("mailbox", "quota_mib", "quota_mib BETWEEN 0 AND 2147483647"),
         flag("mailbox", "enabled"),
@@ -142,7 +108,7 @@ def _mail() -> None:
         instant("created_at"),
         primary("forward", "id"),
         unique("forward", "source"),
-        parent("forward", "domain_id", "domain", "CASCADE"),
+        parent("forward", "domain_id", "domain"),
         lower("forward", "source"),
         flag("forward", "keep_local"),
         **STRICT,
@@ -154,7 +120,7 @@ def _mail() -> None:
         words("target"),
         number("position"),
         primary("forward_target", "forward_id", "target"),
-        parent("forward_target", "forward_id", "forward", "CASCADE"),
+        parent("forward_target", "forward_id", "forward"),
         lower("forward_target", "target"),
         **KEYED,
     )
@@ -167,12 +133,12 @@ def _dns() -> None:
         key("domain_id"),
         words("selector"),
         words("algorithm"),
-        sa.Column("private_key", sa.LargeBinary(), nullable=False),
+        sealed("private_key"),
         words("public_key"),
         instant("created_at"),
         primary("dkim_key", "id"),
         unique("dkim_key", "domain_id", "selector"),
-        parent("dkim_key", "domain_id", "domain", "CASCADE"),
+        parent("dkim_key", "domain_id", "domain"),
         **STRICT,
     )
     op.create_table(
@@ -189,7 +155,7 @@ def _dns() -> None:
         instant("busy_until", null=True),
         primary("dns_record", "id"),
         unique("dns_record", "domain_id", "purpose", "name"),
-        parent("dns_record", "domain_id", "domain", "CASCADE"),
+        parent("dns_record", "domain_id", "domain"),
         check("dns_record", "purpose", "purpose IN ('spf', 'dkim')"),
         flag("dns_record", "enabled"),
         flag("dns_record", "settled"),

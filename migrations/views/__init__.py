@@ -31,4 +31,5 @@ def names(revision: str) -> list[str]:
 
 def _statements(revision: str) -> list[str]:
     text = re.sub(r"--.*", "", (HERE / f"{revision}.sql").read_text(encoding="utf-8"))
-    return [statement.strip() for statement in text.split(";") if statement.strip()]
+    # At the end of a line: a text within a statement may have semicolons too.
+    return [statement.strip() for statement in re.split(r";\s*$", text, flags=re.MULTILINE) if statement.strip()]

@@ -1,4 +1,4 @@
-"""Databases that nothing has been done to yet."""
+"""Where databases are, and databases that nothing has been done to yet."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -52,3 +52,10 @@ def store(empty: config.Settings) -> Iterator[Store]:
     opened = Store(Flask("mailsvc"), empty)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def file(settings: config.Settings) -> Path:
+    """The SQLite file."""
+    assert settings.database_file is not None
+    return settings.database_file

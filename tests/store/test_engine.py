@@ -3,45 +3,39 @@
 import shutil
 import sqlite3
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import config
 from mailsvc.core.addresses import mailbox_address
 from mailsvc.services import mailboxes
 from mailsvc.services.ports import Ports
-from mailsvc.store import Store, checkpoint, files
-from mailsvc.store.engine import WRITE_LOCK
+from mailsvc.store import Store
+from mailsvc.store.engine import WRITE_LOCK, db
 from mailsvc.store.models import AuditEntry, Domain, Mailbox, PanelUser
-from mailsvc.store.types import now
 from tests.application import act, settings_for
 from tests.store import catalogue
+from tests.store.locking import impatient, locked, on_connect
 from tests.store.processes import PORTS, child
+from tests.store.units import SERIAL, count_up, note, noted, serial
 
 on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 LIMIT = 30.0
 """Seconds after which something that was to happen has not."""
-
-SERIAL = sa.select(Domain.zone_serial).where(Domain.name == "bob.test")
-
-
-@pytest.fixture
-def file(settings: config.Settings) -> Path:
-    """The SQLite file."""
-    assert settings.database_file is not None
-    return settings.database_file
 
 
 @pytest.fixture
@@ -52,30 +46,6 @@ def another(settings: config.Settings) -> Iterator[Store]:
     opened.close()
 
 
-def serial(store: Store) -> int:
-    with store.reading() as unit:
-        return unit.scalars(SERIAL).one()
-
-
-def count_up(unit: Connection) -> None:
-    """Read, then write what follows from it."""
-    found = unit.scalars(SERIAL).one()
-    unit.execute(sa.update(Domain).where(Domain.name == "bob.test").values(zone_serial=found + 1))
-
-
-def note(unit: Connection, text: str) -> None:
-    """Write something that may be of any size."""
-    nobody = dict.fromkeys(("dialect", "operation", "caller", "acting", "outcome"), "")
-    unit.execute(sa.insert(AuditEntry), {"at": now(), **nobody, "object": text, "code": 0})
-
-
-def noted(store: Store) -> list[str]:
-    """The first words of what ``note`` has written, in its order."""
-    ours = sa.select(AuditEntry.object).where(AuditEntry.operation == "").order_by(AuditEntry.id)
-    with store.reading() as unit:
-        return [text.split()[0] for text in unit.scalars(ours)]
-
-
 @on_sqlite
 def test_every_connection_of_the_pool_is_set_up(ports: Ports) -> None:
     wanted = {"foreign_keys": 1, "synchronous": 2, "wal_autocheckpoint": 0, "busy_timeout": 5000, "journal_mode": "wal"}
@@ -84,6 +54,15 @@ def test_every_connection_of_the_pool_is_set_up(ports: Ports) -> None:
         assert len({id(unit.connection.dbapi_connection) for unit in units}) == len(units)
         for unit in units:
             assert {name: unit.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted} == wanted
+
+
+@on_sqlite
+def test_nothing_is_done_after_each_request(app: Flask, ports: Ports) -> None:
+    """The extension's own session is never made, so that nobody need end it."""
+    assert app.teardown_appcontext_funcs == []
+    with app.test_request_context():
+        mailboxes.listed(ports, act().acting)
+        assert not db.session.registry.has()
 
 
 @on_postgresql
@@ -149,15 +128,14 @@ def test_a_second_writer_waits_for_the_first(ports: Ports, another: Store) -> No
         assert second.result(LIMIT) == 2
 
 
-def test_a_writer_of_the_same_process_does_not_wait_for_ever(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailsvc.store.engine.BUSY_SECONDS", 0.05)
-
+def test_a_writer_of_the_same_process_does_not_wait_for_ever(ports: Ports) -> None:
     def write() -> None:
         with ports.store.writing() as unit:
             count_up(unit)
 
     with ThreadPoolExecutor() as threads:
         with ports.store.writing(), pytest.raises(TimeoutError):
+            impatient(ports.store)
             threads.submit(write).result(LIMIT)
         threads.submit(write).result(LIMIT)
     assert serial(ports.store) == 2
@@ -175,7 +153,7 @@ def test_threads_that_read_and_then_write_lose_nothing(ports: Ports) -> None:
 
 
 COUNTS_UP = f"""{PORTS}
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from tests.store.test_engine import count_up
 
 def work(_):
@@ -232,123 +210,9 @@ def test_nothing_that_a_reader_does_is_kept(ports: Ports) -> None:
     assert serial(ports.store) == 1
 
 
-def in_main_file(database: Path, directory: Path) -> int:
-    """The serial of bob.test as it is in the database file alone, without its log."""
-    alone = directory / "alone.sqlite3"
-    alone.write_bytes(database.read_bytes())
-    with closing(sqlite3.connect(alone)) as connection:
-        found: int = connection.execute("SELECT zone_serial FROM domain WHERE name = 'bob.test'").fetchone()[0]
-    return found
-
-
-@on_sqlite
-def test_a_short_log_stays_and_a_long_one_goes_into_the_database(ports: Ports, file: Path, tmp_path: Path) -> None:
-    with ports.store.writing() as unit:
-        count_up(unit)
-    assert in_main_file(file, tmp_path) == 1
-    with ports.store.writing() as unit:
-        note(unit, "x" * checkpoint.LOG_BYTES)
-    assert in_main_file(file, tmp_path) == 2
-
-
-@on_sqlite
-def test_a_checkpoint_is_put_off_while_somebody_writes(ports: Ports, file: Path, tmp_path: Path) -> None:
-    with ports.store.writing() as unit:
-        count_up(unit)
-    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        assert not checkpoint.now(file)
-        assert in_main_file(file, tmp_path) == 1
-        writer.execute("ROLLBACK")
-    assert checkpoint.now(file)
-    assert in_main_file(file, tmp_path) == 2
-    assert serial(ports.store) == 2
-
-
-@on_sqlite
-def test_many_commits_reuse_the_log(ports: Ports, file: Path) -> None:
-    log, _ = files.companions(file)
-    bound = checkpoint.LOG_BYTES + 1024 * 1024
-    for _ in range(60):
-        with ports.store.writing() as unit:
-            note(unit, "x" * 300_000)
-        assert log.stat().st_size < bound
-    assert file.stat().st_size > 3 * bound
-
-
-@on_sqlite
-def test_a_log_that_a_reader_held_up_is_reused_afterwards(ports: Ports, file: Path) -> None:
-    def write(times: int) -> int:
-        for _ in range(times):
-            with ports.store.writing() as unit:
-                note(unit, "x" * 300_000)
-        return files.companions(file)[0].stat().st_size
-
-    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        before = reader.execute("SELECT count(*) FROM audit_entry").fetchone()
-        grown = write(30)
-        assert grown > 2 * checkpoint.LOG_BYTES
-        assert reader.execute("SELECT count(*) FROM audit_entry").fetchone() == before
-    assert write(60) < grown + checkpoint.LOG_BYTES
-
-
-@on_sqlite
-def test_a_checkpoint_is_not_due_again_at_once(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[bool] = []
-    carry_out = checkpoint.now
-    monkeypatch.setattr(checkpoint, "now", lambda file: done.append(carry_out(file)))
-    with ports.store.writing() as unit:
-        note(unit, "x" * checkpoint.LOG_BYTES)
-    assert done == [True]
-    for _ in range(20):
-        with ports.store.writing() as unit:
-            count_up(unit)
-    assert done == [True]
-
-
-def test_a_database_without_a_log_is_left_alone(tmp_path: Path) -> None:
-    checkpoint.when_due(tmp_path / "absent.sqlite3")
-    assert list(tmp_path.iterdir()) == []
-
-
 def everything(store: Store) -> object:
     with store.reading() as unit:
         return catalogue.rows(unit)
-
-
-@contextmanager
-def locked(settings: config.Settings) -> Iterator[None]:
-    """Somebody else writes, for longer than anybody waits."""
-    if settings.database_file is None:
-        assert settings.database_url is not None
-        engine = sa.create_engine(settings.database_url)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
-            yield
-        engine.dispose()
-        return
-    with closing(sqlite3.connect(settings.database_file, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-
-
-def impatient(store: Store) -> None:
-    """Wait for a lock no longer than a test can."""
-    statement = "PRAGMA busy_timeout = 50" if store.file else "SET lock_timeout = '50ms'"
-    on_connect(store, lambda connection: connection.execute(statement).close())
-
-
-def on_connect(store: Store, setup: Callable[[Any], object]) -> None:
-    """Have every new connection of ``store`` set up further, after all that the product does."""
-
-    def listener(connection: Any, _record: object) -> None:
-        setup(connection)
-        connection.commit()
-
-    store.close()
-    event.listen(store.engine, "connect", listener)
 
 
 def test_while_the_database_is_locked_nothing_is_acknowledged_and_nothing_half_written(
@@ -365,6 +229,67 @@ def test_while_the_database_is_locked_nothing_is_acknowledged_and_nothing_half_w
     assert everything(ports.store) == before
     mailboxes.add(ports, act(), address=address, password="Box-1", quota_mib=0)
     assert everything(ports.store) != before
+
+
+@on_sqlite
+def test_the_wait_in_the_queue_and_that_for_the_lock_are_one_patience(
+    ports: Ports, settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thread waits for another that waits in vain, and then as long again: for ever by this clock."""
+    hour, moment, asked, both = 3600.0, [0.0], set[int](), threading.Event()
+
+    def clock() -> float:
+        shown = moment[0]
+        asked.add(threading.get_ident())
+        if len(asked) == 2:
+            both.set()
+        return shown
+
+    def write() -> None:
+        with ports.store.writing(hour):
+            pass
+
+    monkeypatch.setattr("mailsvc.store.engine.time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
+    with ThreadPoolExecutor(2) as pool, locked(settings):
+        writers = [pool.submit(write) for _ in range(2)]
+        assert both.wait(LIMIT)
+        moment[0] = hour
+        for writer in writers:
+            with pytest.raises(DBAPIError, match="lock"):
+                writer.result(LIMIT)
+
+
+@on_sqlite
+def test_nobody_reads_through_the_connection_that_writes(ports: Ports) -> None:
+    def driver_of(unit: Connection) -> object:
+        return unit.connection.dbapi_connection
+
+    writers = []
+    for failure in (None, ValueError, None):
+        with suppress(ValueError), ports.store.writing() as unit:
+            writers.append(driver_of(unit))
+            if failure is not None:
+                raise failure
+    assert writers == [writers[0]] * 3, "one is enough, and a refusal leaves it as it is"
+    with ExitStack() as taken:
+        units = [taken.enter_context(ports.store.reading()) for _ in range(ports.settings.threads + 4)]
+        assert writers[0] not in [driver_of(unit) for unit in units]
+
+
+@pytest.mark.parametrize("patience", [0, 0.05])
+def test_who_has_less_patience_gives_up_sooner(
+    ports: Ports, settings: config.Settings, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else ends this wait: the test would fail by its own limit."""
+    monkeypatch.setattr("mailsvc.store.engine.SQLITE_PRAGMAS", ("PRAGMA busy_timeout = 3600000",))
+    monkeypatch.setattr("mailsvc.store.engine.POSTGRES_OPTIONS", "-c lock_timeout=1h")
+    ports.store.close()
+    store = Store(Flask("mailsvc"), settings)
+    with locked(settings), pytest.raises(DBAPIError, match="lock"), store.writing(patience):
+        pass
+    with store.writing(patience) as unit:
+        count_up(unit)
+    store.close()
 
 
 def fill_up(store: Store) -> tuple[list[str], list[str]]:
@@ -417,7 +342,7 @@ def test_a_full_disk_keeps_what_was_acknowledged_and_nothing_else(small_disk: Pa
 
 BURST = f"""{PORTS}
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from argon2 import PasswordHasher
 from mailsvc.core.addresses import mailbox_address
 from mailsvc.services import mailboxes
@@ -460,3 +385,17 @@ def test_what_was_acknowledged_survives_the_death_of_the_process(ports: Ports, s
         if settings.database_file is not None:
             with ports.store.reading() as unit:
                 assert unit.exec_driver_sql("PRAGMA integrity_check").all() == [("ok",)]
+
+
+def test_more_threads_than_connections_were_planned_for_all_have_their_turn(ports: Ports) -> None:
+    readers = ports.settings.threads + 8
+    together = threading.Barrier(readers)
+
+    def read(_number: int) -> int:
+        with ports.store.reading() as unit:
+            if ports.settings.database_file is not None:
+                together.wait(60)
+            return int(unit.scalar(sa.text("SELECT 1")) or 0)
+
+    with ThreadPoolExecutor(readers) as threads:
+        assert sum(threads.map(read, range(readers))) == readers
