@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from mailsvc.core.refusals import BadInput
+from mailsvc.core.texts import is_clean
 
 ADDRESS_BYTES = 254
 """The longest address that fits a path of SMTP (RFC 5321, section 4.5.3.1.3, less the angle brackets)."""
@@ -15,6 +16,9 @@ ADDRESS_BYTES = 254
 _MAILBOX_LOCAL = re.compile(r"[a-z0-9._+-]{1,64}")
 _ANY_LOCAL = re.compile(r"[a-z0-9._+\-=&'#~]{1,64}")
 _BAD_DOTS = re.compile(r"^[.-]|\.$|\.\.")
+# Not with the begin of an encoded word (RFC 2047), which has no place there and which programs decode all the same.
+_FOREIGN_LOCAL = re.compile(r"(?!.*=\?)[^\s\"(),:;<>@\[\\\]]{1,64}")
+_NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -46,6 +50,43 @@ def mailbox_address(text: str) -> Address:
 def mail_address(text: str) -> Address:
     """An address that mail comes from or goes to: as ``mailbox_address``, and ``= & ' # ~`` too. Raises BadInput."""
     return _address(text, _ANY_LOCAL)
+
+
+def foreign_address(text: str) -> str:
+    """``text`` as the plain address of somebody anywhere, whom mail is sent to or in whose name.
+
+    The local part stays as it is written (a dot-atom of RFC 5322, or of RFC 6531), the domain becomes A-labels; it may
+    have one label only (``root@localhost``). Raises BadInput.
+    """
+    local, _, domain = text.strip(" ").rpartition("@")
+    if not is_clean(text) or not _FOREIGN_LOCAL.fullmatch(local) or _BAD_DOTS.search(local.lstrip("-")):
+        raise BadInput(field="address")
+    name = domain.lower() if domain.isascii() else _a_labels(domain)
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise BadInput(field="address")
+    address = f"{local}@{name}"
+    if len(address.encode()) > ADDRESS_BYTES:
+        raise BadInput(field="address")
+    return address
+
+
+def named_address(text: str) -> tuple[str, str]:
+    """Display name (may be empty) and address of ``a@b.example`` or ``Name <a@b.example>``. Raises BadInput."""
+    name, address = name_and_address(text)
+    if not is_clean(name):
+        raise BadInput(field="address")
+    return name, foreign_address(address)
+
+
+def name_and_address(text: str) -> tuple[str, str]:
+    """As ``named_address``, of any text, as it is written: what is not of that form is an address without a name."""
+    match = _NAMED.fullmatch(text.strip(" "))
+    if match is None:
+        return "", text
+    name = match["name"].strip(" ")
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    return name, match["address"].strip(" ")
 
 
 def domain_name(text: str) -> str:

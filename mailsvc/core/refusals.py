@@ -27,7 +27,14 @@ class NotSignedIn(Refusal):
 
 
 class TooOften(Refusal):
-    """Too many failed sign-ins for this pair of user name and client address."""
+    """Too many failed sign-ins for this pair of user name and client address, or more calls than a limit allows.
+
+    Fact: ``seconds`` until there is a use in trying again, rounded up.
+    """
+
+
+class TooBusy(Refusal):
+    """As many conversations with foreign servers as there may be are under way; soon there will be fewer."""
 
 
 class NotYours(Refusal):
@@ -50,6 +57,10 @@ class NothingStored(Refusal):
     """There is nothing to list, show or remove. Facts say of what."""
 
 
+class NothingToRestore(Refusal):
+    """No removed mailbox of that address can be brought back. Fact: ``address``."""
+
+
 class NoSuchTarget(Refusal):
     """The forward exists but does not have this target. Facts: ``source``, ``target``."""
 
@@ -58,8 +69,26 @@ class AlreadyExists(Refusal):
     """The thing to be added is already there. Fact: its name."""
 
 
+class GivenByServer(Refusal):
+    """A value that the server gives was sent with another content. Facts: ``stored``, ``sent``.
+
+    What was sent may be anything, a secret too: whoever sent it may see it, no log.
+    """
+
+    def __str__(self) -> str:
+        return f"stored={self.facts['stored']}"
+
+
 class AlreadyInThatState(Refusal):
     """The switch already stands where the caller wants it. Fact: ``domain``."""
+
+
+class NoDkimKey(Refusal):
+    """The domain has no DKIM key that this could be done with, or would have none left. Fact: ``domain``."""
+
+
+class RotationUnderWay(Refusal):
+    """A new DKIM key of the domain is being brought up already. Fact: ``domain``."""
 
 
 class LimitReached(Refusal):
@@ -84,3 +113,22 @@ class LastRoot(Refusal):
 
 class PublishFailed(Refusal):
     """The DNS back-end did not take the change. Facts: ``name`` of the record, ``reason`` in clear words."""
+
+
+class NoSuchAccount(Refusal):
+    """The acting user has no external account of that address. Fact: ``email``."""
+
+
+class LoginRejected(Refusal):
+    """The servers of an external account did not let mailsvc in.
+
+    Fact: ``attempts``, each with ``protocol`` and, as text or None where all went well, ``incoming`` and ``outgoing``.
+    """
+
+
+class UnknownProvider(Refusal):
+    """Nothing is known of the servers of that mail domain. Fact: ``domain``."""
+
+
+class ChangedMeanwhile(Refusal):
+    """Somebody else changed the same thing while this was under way: it would undo what he did. Fact: its name."""

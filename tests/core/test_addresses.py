@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsvc.core.addresses import ADDRESS_BYTES, Address, domain_name, mail_address, mailbox_address
+from mailsvc.core.addresses import ADDRESS_BYTES, Address, domain_name, foreign_address, mail_address, mailbox_address
 from mailsvc.core.refusals import BadInput
 
 LABEL = "a" * 63
@@ -44,6 +44,13 @@ def test_a_mailbox_cannot_have_every_name_that_mail_may_go_to(text: str) -> None
     assert str(mail_address(f"{text}@example.com")) == f"{text}@example.com"
     with pytest.raises(BadInput):
         mailbox_address(f"{text}@example.com")
+
+
+def test_a_foreign_address_hides_no_encoded_word() -> None:
+    assert foreign_address("a=b?c@Example.com") == "a=b?c@example.com"
+    for local in ("=?utf-8?q?a=0d=0aBcc=3ac?=", "a.=?utf-8?q?b?="):
+        with pytest.raises(BadInput):
+            foreign_address(f"{local}@example.com")
 
 
 @pytest.mark.parametrize("read", [mailbox_address, mail_address])
