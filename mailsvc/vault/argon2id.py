@@ -7,13 +7,14 @@ has the figures.
 """
 
 import base64
+import hmac
 import logging
 import mmap
 import secrets
 from typing import Any
 
 from argon2 import PasswordHasher
-from argon2.exceptions import HashingError
+from argon2.exceptions import HashingError, VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
 
 log = logging.getLogger("mailsvc.argon2id")
@@ -67,28 +68,46 @@ class Argon2id:
         self.holds_memory = False
 
     def verify(self, stored: str, password: bytes) -> bool:
-        """Whether ``stored``, of whatever parameters, was made from ``password``.
+        """True when ``stored``, of whatever parameters, was made from ``password``.
 
         Raises argon2.exceptions.VerificationError, InvalidHashError when it was not.
         """
-        return self._hasher.verify(stored, password)
+        salt = self._salt_of(stored)
+        block = None if salt is None else self._memory()
+        if salt is None or block is None:
+            return self._hasher.verify(stored, password)
+        made = encoded(self._hasher, salt, self._digest(block, password, salt))
+        if not hmac.compare_digest(made.encode(), stored.encode()):
+            raise VerifyMismatchError("made from another password")
+        return True
 
     def hash(self, password: str) -> str:
         """A fresh salted hash. Raises argon2.exceptions.HashingError."""
-        block = self._block or self._new_block()
+        block = self._memory()
         if block is None:
             return self._hasher.hash(password)
-        self.holds_memory = True
         salt = secrets.token_bytes(self._hasher.salt_len)
         return encoded(self._hasher, salt, self._digest(block, password.encode(), salt))
 
-    def _new_block(self) -> Block | None:
-        if self._blocks_work:
+    def _salt_of(self, stored: str) -> bytes | None:
+        """The salt of a hash of our own parameters; None for all others."""
+        parts = stored.split("$")
+        try:
+            salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4), validate=True) for part in parts[4:])
+        except ValueError:
+            return None
+        ours = len(digest) == self._hasher.hash_len and encoded(self._hasher, salt, digest) == stored
+        return salt if ours else None
+
+    def _memory(self) -> Block | None:
+        """The block, from now on in use; None where there can be none."""
+        if self._block is None and self._blocks_work:
             try:
                 self._block = Block(self._hasher.memory_cost * 1024)
             except MemoryError:
                 self._blocks_work = False
                 log.warning("this system lets C call nothing back: a hash takes half as long again")
+        self.holds_memory = self._block is not None
         return self._block
 
     def _digest(self, block: Block, password: bytes, salt: bytes) -> bytes:

@@ -36,7 +36,8 @@ class Passwords:
         parameters = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self.of_nobody = _hash_of_nobody(parameters)
         self._last_hash = 0.0
-        self._watched = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._timer_lock = threading.Lock()
         self._hashers: SimpleQueue[Argon2id] = SimpleQueue()
         for _ in range(at_once):
             self._hashers.put(Argon2id(parameters))
@@ -68,16 +69,31 @@ class Passwords:
 
     def _watch(self) -> None:
         """See to it, once, that what the hashes hold goes back when none has been asked for since IDLE_SECONDS."""
-        if self._watched.acquire(blocking=False):
-            timer = threading.Timer(IDLE_SECONDS, self._rest)
-            timer.daemon = True
-            timer.start()
+        with self._timer_lock:
+            if self._timer is None:
+                self._timer = threading.Timer(IDLE_SECONDS, self._rest_if_idle)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def _rest(self) -> None:
-        self._watched.release()
+    def _rest_if_idle(self) -> None:
+        with self._timer_lock:
+            self._timer = None
         if time.monotonic() - self._last_hash < IDLE_SECONDS:
             self._watch()
-            return
+        else:
+            self._empty()
+
+    def rest(self) -> None:
+        """Give the memory back now: before a fork, which takes along the memory but not the thread that minds it."""
+        while (timer := self._timer) is not None:
+            timer.cancel()
+            timer.join()
+            with self._timer_lock:
+                if self._timer is timer:
+                    self._timer = None
+        self._empty()
+
+    def _empty(self) -> None:
         for _ in range(self._hashers.qsize()):
             with contextlib.suppress(Empty):
                 hasher = self._hashers.get_nowait()

@@ -36,6 +36,32 @@ def test_the_library_takes_a_hash_for_its_own(hasher: Argon2id, password: str) -
         LIBRARY.verify(stored, password + "y")
 
 
+@pytest.mark.parametrize("password", ["x", "x" * 256, " ", "Пароль ☃", "a\tb", "a\0b"])
+def test_the_librarys_own_hash_is_checked_alike(hasher: Argon2id, password: str) -> None:
+    stored = LIBRARY.hash(password)
+    assert hasher.verify(stored, password.encode())
+    for other in ("", password + "y", password[:-1]):
+        with pytest.raises(argon2.exceptions.VerifyMismatchError):
+            hasher.verify(stored, other.encode())
+
+
+@pytest.mark.parametrize("place", [4, 5])
+def test_one_other_character_is_another_hash(hasher: Argon2id, place: int) -> None:
+    parts = hasher.hash("x").split("$")
+    parts[place] = ("B" if parts[place][0] == "A" else "A") + parts[place][1:]
+    with pytest.raises(argon2.exceptions.VerifyMismatchError):
+        hasher.verify("$".join(parts), b"x")
+
+
+def test_a_check_works_in_the_memory_of_the_hashes(hasher: Argon2id, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process holds two blocks while its first callers sign in and add mailboxes."""
+    stored = hasher.hash("x")
+    hasher.rest()
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", lambda *_: pytest.fail("the library took memory of its own"))
+    assert hasher.verify(stored, b"x")
+    assert hasher.holds_memory
+
+
 def test_a_hash_after_a_rest_is_as_good(hasher: Argon2id) -> None:
     hasher.hash("first")
     hasher.rest()
@@ -70,18 +96,28 @@ from mailsvc.vault.passwords import Passwords
 from tests.vault.test_argon2id import largest_block
 made = Passwords(at_once=1)
 made.hash("x")
+if {forked}:
+    made.rest()
+    if os.fork():
+        os.wait()
+        os._exit(0)
+    made.hash("x")
+print(os.getpid(), flush=True)
 print(largest_block(os.getpid()), flush=True)
 input()
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says where memory is")
-def test_the_memory_goes_back_when_no_more_hashes_are_asked_for() -> None:
-    command = [sys.executable, "-c", HASHES]
+@pytest.mark.parametrize("forked", [False, True])
+def test_the_memory_goes_back_when_no_more_hashes_are_asked_for(forked: bool) -> None:
+    """Also in a process that was forked after the first hashes, as the workers are."""
+    command = [sys.executable, "-c", HASHES.format(forked=forked)]
     with subprocess.Popen(command, cwd=config.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdin is not None
+        pid = int(process.stdout.readline())
         assert int(process.stdout.readline()) >= 19_456
-        wait_until(lambda: largest_block(process.pid) < 16_384, "the memory given back")
+        wait_until(lambda: largest_block(pid) < 16_384, "the memory given back")
         process.stdin.close()
 
 

@@ -8,10 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 
 import config
-from mailsvc.vault.seals import CannotOpen, Seals, create_key_file
+from mailsvc.vault.seals import (
+    REMEMBERED_BYTES,
+    REMEMBERED_VALUES,
+    CannotOpen,
+    Seals,
+    add_key,
+    create_key_file,
+    keep_newest,
+)
 
 PURPOSE = "dkim:example.com:mail"
 
@@ -147,3 +155,112 @@ def test_a_key_file_that_could_not_be_written_is_not_left_behind(tmp_path: Path)
     assert b"OSError" in made.stderr
     assert create_key_file(path)
     assert Seals(path).open(PURPOSE, Seals(path).seal(PURPOSE, b"secret")) == b"secret"
+
+
+# Changing keys
+
+
+def test_a_new_key_seals_at_once_and_the_old_one_opens(seals: Seals, key_file: Path) -> None:
+    old = seals.seal(PURPOSE, b"secret")
+    assert seals.resealed(old) is None
+    add_key(key_file)
+    new = seals.resealed(old)
+    assert new is not None and seals.resealed(new) is None
+    keep_newest(key_file, 1)
+    assert seals.open(PURPOSE, new) == b"secret"
+    for refused in (seals.resealed, lambda sealed: seals.open(PURPOSE, sealed)):
+        with pytest.raises(CannotOpen):
+            refused(old)
+
+
+def test_what_is_sealed_anew_stays_bound_to_its_purpose(seals: Seals, key_file: Path) -> None:
+    old = seals.seal(PURPOSE, b"secret")
+    add_key(key_file)
+    with pytest.raises(CannotOpen, match="sealed for something else"):
+        seals.open("another", seals.resealed(old) or b"")
+
+
+def test_only_the_newest_are_kept(key_file: Path) -> None:
+    for _ in range(3):
+        add_key(key_file)
+    before = key_file.read_text().split()
+    assert len(before) == len(set(before)) == 4
+    keep_newest(key_file, 2)
+    assert key_file.read_text().split() == before[:2]
+    keep_newest(key_file, 2)
+    assert key_file.read_text().split() == before[:2]
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind"])
+def test_what_is_no_key_file_gets_no_key(key_file: Path, content: bytes) -> None:
+    key_file.write_bytes(content)
+    with pytest.raises(ValueError):
+        add_key(key_file)
+    assert key_file.read_bytes() == content
+
+
+def test_a_file_that_does_not_change_is_read_once(
+    seals: Seals, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = seals.seal(PURPOSE, b"secret")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("read again"))
+    assert seals.open(PURPOSE, sealed) == b"secret"
+
+
+# What is asked for often
+
+
+@pytest.fixture
+def decrypted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Everything that was really opened."""
+    seen: list[bytes] = []
+    real = MultiFernet.decrypt
+
+    def watched(self: MultiFernet, token: bytes, ttl: int | None = None) -> bytes:
+        seen.append(token)
+        return real(self, token, ttl)
+
+    monkeypatch.setattr(MultiFernet, "decrypt", watched)
+    return seen
+
+
+def test_a_value_that_is_asked_for_often_is_opened_once(seals: Seals, decrypted: list[bytes]) -> None:
+    sealed = seals.seal(PURPOSE, b"secret")
+    assert [seals.open(PURPOSE, sealed, remember=True) for _ in range(3)] == [b"secret"] * 3
+    assert decrypted == [sealed]
+    again = seals.seal(PURPOSE, b"another", remember=True)
+    assert seals.open(PURPOSE, again, remember=True) == b"another"
+    assert decrypted == [sealed], "what was sealed just now is known"
+    assert seals.open(PURPOSE, sealed, remember=True) == b"secret", "the value decides, not its purpose"
+    assert decrypted == [sealed], "nor did the other one take its place"
+
+
+def test_what_is_remembered_is_still_bound_to_its_purpose(seals: Seals) -> None:
+    sealed = seals.seal(PURPOSE, b"secret", remember=True)
+    for remember in (True, False):
+        with pytest.raises(CannotOpen, match="sealed for something else"):
+            seals.open("dkim:example.org:mail", sealed, remember=remember)
+
+
+def test_nothing_is_remembered_beyond_its_key_file(seals: Seals, key_file: Path, decrypted: list[bytes]) -> None:
+    sealed = seals.seal(PURPOSE, b"secret", remember=True)
+    add_key(key_file)
+    assert seals.open(PURPOSE, sealed, remember=True) == b"secret"
+    assert decrypted == [sealed]
+    keep_newest(key_file, 1)
+    with pytest.raises(CannotOpen, match="does not open with the keys of"):
+        seals.open(PURPOSE, sealed, remember=True)
+    key_file.unlink()
+    with pytest.raises(CannotOpen, match="cannot use the key file"):
+        seals.open(PURPOSE, sealed, remember=True)
+
+
+def test_what_is_remembered_is_bounded(seals: Seals, decrypted: list[bytes]) -> None:
+    large = seals.seal(PURPOSE, b"x" * REMEMBERED_BYTES, remember=True)
+    assert seals.open(PURPOSE, large, remember=True) == seals.open(PURPOSE, large, remember=True)
+    assert decrypted == [large, large]
+    values = {f"n:{number}": seals.seal(f"n:{number}", b"v", remember=True) for number in range(REMEMBERED_VALUES + 1)}
+    decrypted.clear()
+    for purpose, sealed in reversed(values.items()):
+        assert seals.open(purpose, sealed, remember=True) == b"v"
+    assert decrypted == [values["n:0"]], "the oldest had to go"
