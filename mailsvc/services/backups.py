@@ -30,6 +30,7 @@ log = logging.getLogger("mailsvc.backups")
 
 HEADER = b"SQLite format 3\0"
 SQLITE_OK = 0
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NOT_OURS = "that is not a database of mailsvc"
 
 WRITE_SECONDS = 60
@@ -112,6 +113,9 @@ def _draft(directory: Path) -> Iterator[Path]:
         raise CannotCopy(f"the copy failed: {getattr(error, 'orig', error)}") from None
     except OSError as error:
         raise CannotCopy(f"the copy failed: {error.strerror}") from None
+    except UnicodeDecodeError:
+        # Damage within names, as SQLite hands them on.
+        raise CannotCopy("the copy is damaged: a name in it is not UTF-8") from None
     finally:
         for path in (Path(name), *files.companions(Path(name))):
             path.unlink(missing_ok=True)
@@ -212,7 +216,12 @@ def _put_in_place(draft: Path, database: Path, kept: Path) -> None:
     try:
         with closing(sqlite3.connect(draft)) as there, closing(sqlite3.connect(database, timeout=1)) as here:
             there.backup(here, pages=1, progress=keep, sleep=0.05)
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF not in DAMAGED:
+            # A full disk, most often: the database is what it was, and what was to be kept of it is not needed.
+            for path in (kept, *files.companions(kept)):
+                path.unlink(missing_ok=True)
+            raise
         if not kept.exists():
             # Too damaged for SQLite to read: the bytes as they are may still help somebody.
             shutil.copyfile(database, kept)

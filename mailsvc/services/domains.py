@@ -6,11 +6,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from mailsvc.core import zone_names
 from mailsvc.core.acts import Act, PanelUser
 from mailsvc.core.refusals import AlreadyExists
-from mailsvc.services import audit, publication, scope, users
+from mailsvc.services import audit, publication, removed_mailboxes, scope, users
 from mailsvc.services.ports import Ports
-from mailsvc.store.models import Domain, Mailbox
+from mailsvc.store.models import Domain, Mailbox, ZoneName
 from mailsvc.store.models import PanelUser as Owner
 from mailsvc.store.types import now
 
@@ -29,10 +30,13 @@ def add(ports: Ports, act: Act, *, name: str, owner: str) -> None:
     """Add the domain ``name`` (canonical) for the user ``owner``. Raises UnknownUser, AlreadyExists."""
     with ports.store.writing() as unit:
         owner_id = users.named(unit, owner).id
+        row = {"name": name, "owner_id": owner_id, "created_at": now()}
         try:
-            unit.execute(insert(Domain), {"name": name, "owner_id": owner_id, "created_at": now()})
+            domain_id = unit.scalars(insert(Domain).returning(Domain.id), row).one()
         except IntegrityError:
             raise AlreadyExists(domain=name) from None
+        names = [{"name": f"{label}.{name}", "domain_id": domain_id, "label": label} for label in zone_names.LABELS]
+        unit.execute(insert(ZoneName), names)
         audit.done(unit, act, name)
 
 
@@ -45,11 +49,12 @@ def give(ports: Ports, act: Act, *, name: str, owner: str) -> None:
         users.count_mailboxes(unit, domain.owner_id, -mailboxes)
         users.count_mailboxes(unit, new.id, +mailboxes)
         unit.execute(update(Domain).where(Domain.id == domain.id).values(owner_id=new.id))
+        removed_mailboxes.give(unit, domain, new.id)
         audit.done(unit, act, name)
 
 
 def remove(ports: Ports, act: Act, *, name: str) -> None:
-    """Remove a domain with its mailboxes, forwards, keys and records.
+    """Remove a domain with its mailboxes, forwards, keys and records; the mail stays on disk for the grace time.
 
     Its records are withdrawn from DNS first. Raises UnknownDomain, PublishFailed (then nothing is removed).
     """
@@ -60,6 +65,7 @@ def remove(ports: Ports, act: Act, *, name: str) -> None:
         domain = scope.same(unit, act.acting, domain)
         publication.refuse_live(unit, domain)
         users.count_mailboxes(unit, domain.owner_id, -_mailboxes(unit, domain))
+        removed_mailboxes.keep_all(unit, domain)
         unit.execute(delete(Domain).where(Domain.id == domain.id))
         audit.done(unit, act, name)
 

@@ -3,21 +3,18 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mailsvc.core.acts import Act, PanelUser
 from mailsvc.core.addresses import Address
 from mailsvc.core.refusals import ForwardLoop, NoSuchTarget, NothingStored, TooManyTargets, UnknownDomain
-from mailsvc.services import audit, scope
+from mailsvc.services import audit, chains, scope
 from mailsvc.services.ports import Ports
-from mailsvc.store.models import Domain, Forward, ForwardTarget, Mailbox
+from mailsvc.store.models import Domain, Forward, ForwardTarget
 from mailsvc.store.types import now
 
 TARGETS = 100
 """The most targets of one rule: more is a mailing list, or a mail bomb by accident."""
-
-_AT_ONCE = 500
-"""Addresses asked for in one statement while a chain of rules is followed."""
 
 _RULE = select(Forward.id, Forward.keep_local).where(Forward.source == bindparam("source"))
 _TARGETS = (
@@ -25,13 +22,6 @@ _TARGETS = (
     .where(ForwardTarget.forward_id == bindparam("forward_id"))
     .order_by(ForwardTarget.position)
 )
-_ONWARD = (
-    select(ForwardTarget.target)
-    .join(Forward, Forward.id == ForwardTarget.forward_id)
-    .where(Forward.source.in_(bindparam("addresses", expanding=True)))
-)
-_RULES_AMONG = select(Forward.source).where(Forward.source.in_(bindparam("addresses", expanding=True)))
-_BOXES_AMONG = select(Mailbox.address).where(Mailbox.address.in_(bindparam("addresses", expanding=True)))
 _LISTED = (
     select(Forward.source, Forward.keep_local, ForwardTarget.target)
     .join(ForwardTarget, ForwardTarget.forward_id == Forward.id)
@@ -59,7 +49,8 @@ def add(ports: Ports, act: Act, *, source: Address, targets: Sequence[Address], 
         domain = scope.domain(unit, act.acting, source.domain)
         if len(wanted) > TARGETS:
             raise TooManyTargets(source=str(source), limit=TARGETS)
-        _refuse_loop(unit, source, wanted)
+        if target := chains.leading_back(unit, str(source), wanted):
+            raise ForwardLoop(source=str(source), target=target)
         rule = unit.execute(_RULE, {"source": str(source)}).one_or_none()
         if rule is None:
             forward_id = _insert(unit, domain, source, keep_local or False)
@@ -85,43 +76,6 @@ def _add_targets(unit: Connection, source: Address, forward_id: int, wanted: Seq
     if new:
         rows = [{"forward_id": forward_id, "target": t, "position": p} for p, t in enumerate(new, start=first)]
         unit.execute(insert(ForwardTarget), rows)
-
-
-def _refuse_loop(unit: Connection, source: Address, targets: Iterable[str]) -> None:
-    """Raises ForwardLoop with the first target from which the rules of this server lead back to ``source``."""
-    seen: set[str] = set()
-    for target in targets:
-        level = {target}
-        while level:
-            reached = level | _fallbacks(unit, level)
-            if str(source) in reached:
-                raise ForwardLoop(source=str(source), target=target)
-            seen |= reached
-            level = _onward(unit, reached) - seen
-
-
-def _fallbacks(unit: Connection, addresses: set[str]) -> set[str]:
-    """Where Postfix looks next for those of ``addresses`` that have a ``+extension`` and are nothing by themselves."""
-    extended = {address for address in addresses if "+" in address}
-    if not extended:
-        return set()
-    own = _among(unit, _RULES_AMONG, extended) | _among(unit, _BOXES_AMONG, extended)
-    return {_without_extension(address) for address in extended - own}
-
-
-def _without_extension(address: str) -> str:
-    local, _, domain = address.rpartition("@")
-    return str(Address(local, domain).without_extension)
-
-
-def _onward(unit: Connection, addresses: set[str]) -> set[str]:
-    return _among(unit, _ONWARD, addresses)
-
-
-def _among(unit: Connection, statement: Select[str], addresses: set[str]) -> set[str]:
-    ordered = sorted(addresses)
-    slices = (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
-    return {found for part in slices for found in unit.scalars(statement, {"addresses": part})}
 
 
 def remove(ports: Ports, act: Act, *, source: Address, targets: Sequence[Address] | None = None) -> None:

@@ -11,18 +11,16 @@ from mailsvc.core.acts import Act, PanelUser
 from mailsvc.core.addresses import Address
 from mailsvc.core.passwords import checked_password
 from mailsvc.core.refusals import AlreadyExists, NoSuchMailbox, UnknownDomain
-from mailsvc.services import audit, scope
+from mailsvc.services import audit, removed_mailboxes, scope
 from mailsvc.services import users as owners
 from mailsvc.services.ports import Ports
 from mailsvc.store.models import Domain, Mailbox
+from mailsvc.store.questions import Question
 from mailsvc.store.types import now
 
 _INSERT = insert(Mailbox)
 _DELETE = delete(Mailbox).where(Mailbox.address == bindparam("address"))
 _UPDATE = update(Mailbox).where(Mailbox.address == bindparam("which"))
-_LISTED = select(Mailbox.address, Mailbox.quota_mib, Mailbox.enabled).order_by(Mailbox.address)
-_LISTED_OF_OWNER = _LISTED.join(Domain, Domain.id == Mailbox.domain_id).where(Domain.owner_id == bindparam("owner_id"))
-_LISTED_IN_DOMAIN = _LISTED.where(Mailbox.domain_id == bindparam("domain_id"))
 
 
 class ListedMailbox(NamedTuple):
@@ -31,6 +29,15 @@ class ListedMailbox(NamedTuple):
     address: str
     quota_mib: int
     enabled: bool
+
+
+_LISTED = select(Mailbox.address, Mailbox.quota_mib, Mailbox.enabled).order_by(Mailbox.address)
+_ALL = Question(_LISTED, ListedMailbox._make)
+_OF_OWNER = Question(
+    _LISTED.join(Domain, Domain.id == Mailbox.domain_id).where(Domain.owner_id == bindparam("owner_id")),
+    ListedMailbox._make,
+)
+_IN_DOMAIN = Question(_LISTED.where(Mailbox.domain_id == bindparam("domain_id")), ListedMailbox._make)
 
 
 def add(ports: Ports, act: Act, *, address: Address, password: str, quota_mib: int) -> None:
@@ -65,9 +72,13 @@ def _insert(unit: Connection, row: dict[str, Any]) -> None:
 
 
 def remove(ports: Ports, act: Act, *, address: Address) -> None:
-    """Remove a mailbox; forwards that name it stay. Raises NoSuchMailbox, also for somebody else's."""
+    """Remove a mailbox; forwards that name it stay, and it can be brought back for a time (removed_mailboxes.restore).
+
+    Raises NoSuchMailbox, also for somebody else's.
+    """
     with ports.store.writing() as unit:
         domain = _domain_of(unit, act.acting, address)
+        removed_mailboxes.keep(unit, domain, str(address))
         if not unit.execute(_DELETE, {"address": str(address)}).rowcount:
             raise NoSuchMailbox(address=str(address))
         owners.count_mailboxes(unit, domain.owner_id, -1)
@@ -114,9 +125,7 @@ def listed(ports: Ports, acting: PanelUser, *, domain: str | None = None) -> Seq
     """The mailboxes in the scope of ``acting`` (or of one of its domains), by address. Raises UnknownDomain."""
     with ports.store.reading() as unit:
         if domain is not None:
-            rows = unit.execute(_LISTED_IN_DOMAIN, {"domain_id": scope.domain(unit, acting, domain).id})
-        elif acting.is_root:
-            rows = unit.execute(_LISTED)
-        else:
-            rows = unit.execute(_LISTED_OF_OWNER, {"owner_id": acting.id})
-        return [ListedMailbox._make(row) for row in rows.all()]
+            return _IN_DOMAIN.ask(unit, domain_id=scope.domain(unit, acting, domain).id)
+        if acting.is_root:
+            return _ALL.ask(unit)
+        return _OF_OWNER.ask(unit, owner_id=acting.id)

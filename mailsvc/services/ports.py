@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from flask import Flask
 
 import config
+from mailsvc.courier.targets import Targets
 from mailsvc.dns import Publisher, publisher
+from mailsvc.services.outgoing import Outgoing
 from mailsvc.store import Store
 from mailsvc.vault.passwords import Passwords, Remembered
 from mailsvc.vault.seals import Seals
@@ -14,7 +16,7 @@ from mailsvc.vault.seals import Seals
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The store, the vault, and where DNS records are published."""
+    """The store, the vault, where DNS records are published, and the way out to foreign mail servers."""
 
     settings: config.Settings
     store: Store
@@ -22,10 +24,13 @@ class Ports:
     remembered: Remembered
     seals: Seals
     dns: Publisher
+    targets: Targets
+    outgoing: Outgoing
 
 
 def open_ports(app: Flask, settings: config.Settings) -> Ports:
     """The ports that ``settings`` describe, with the store bound to ``app``. Opens no connection yet."""
+    targets = Targets(settings.smtp_deny_networks)
     return Ports(
         settings=settings,
         store=Store(app, settings),
@@ -33,4 +38,6 @@ def open_ports(app: Flask, settings: config.Settings) -> Ports:
         remembered=Remembered(),
         seals=Seals(settings.key_file),
         dns=publisher(settings),
+        targets=targets,
+        outgoing=Outgoing(targets),
     )

@@ -26,9 +26,15 @@ def domain(unit: Connection, acting: PanelUser, name: str) -> ScopedDomain:
     Raises UnknownDomain alike for a domain that is not there and one that is somebody else's.
     """
     row = unit.execute(_DOMAIN, {"name": name}).one_or_none()
-    if row is None or not (acting.is_root or row.owner_id == acting.id):
+    found = None if row is None else ScopedDomain(row.id, row.name, row.owner_id)
+    if found is None or not covers(acting, found):
         raise UnknownDomain(domain=name)
-    return ScopedDomain(row.id, row.name, row.owner_id)
+    return found
+
+
+def covers(acting: PanelUser, known: ScopedDomain) -> bool:
+    """Whether the acting user may touch ``known``."""
+    return acting.is_root or known.owner_id == acting.id
 
 
 def same(unit: Connection, acting: PanelUser, known: ScopedDomain) -> ScopedDomain:

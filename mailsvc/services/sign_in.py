@@ -1,8 +1,10 @@
 """Proving who calls, by user name and password; the same for every dialect."""
 
 import logging
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 from werkzeug.datastructures import Authorization
 
@@ -12,16 +14,40 @@ from mailsvc.core.texts import cleaned, is_clean
 from mailsvc.services import throttle
 from mailsvc.services.ports import Ports
 from mailsvc.store.models import PanelUser as Row
+from mailsvc.store.questions import Question
 from mailsvc.store.types import now
 
-Found = Any
-"""A row of _USER."""
+
+class Found(NamedTuple):
+    """A user by the name that was sent. ``blocked`` is when the block of the pair ends, None if there is none."""
+
+    id: int
+    name: str
+    role: str
+    language: str | None
+    password_hash: str
+    active: bool
+    blocked: datetime | None
+
+
+class Checked(NamedTuple):
+    """An active user whose password was right, and the hash that it was checked against: a login begins on both."""
+
+    user: PanelUser
+    password_hash: str
+
 
 log = logging.getLogger("mailsvc.sign_in")
 
-_USER = select(
-    Row.id, Row.name, Row.role, Row.language, Row.password_hash, Row.active, throttle.BLOCKED_UNTIL.label("blocked")
-).where(Row.name == bindparam("name"))
+_USER = Question(
+    select(
+        Row.id, Row.name, Row.role, Row.language, Row.password_hash, Row.active, throttle.BLOCKED_UNTIL.label("blocked")
+    ).where(Row.name == bindparam("name")),
+    Found._make,
+)
+_FOLDED = select(Row.name, Row.folded_name, Row.folded_email).where(
+    sa.or_(Row.folded_name == bindparam("folded"), Row.folded_email == bindparam("folded"))
+)
 
 
 def basic_credentials(header: str | None) -> tuple[str, str] | None:
@@ -42,15 +68,41 @@ def by_password(ports: Ports, *, name: str, password: str, address: str) -> Pane
     Raises NotSignedIn after the same time for an unknown name, a wrong password and a user who is not active, and
     TooOften for a pair that is blocked. Costs one indexed look-up when the pair was verified within the last minute.
     """
+    return checked(ports, name=name, password=password, address=address).user
+
+
+def checked(ports: Ports, *, name: str, password: str, address: str) -> Checked:
+    """As ``by_password``, for a login that shall begin: services.tokens.begin."""
     if not name:
         raise _refused(NotSignedIn(), address)
     pair = throttle.pair_of(name, address)
     user = look_up(ports, name, pair)
     if user is not None and user.blocked is not None:
-        raise _refused(TooOften(), address)
+        raise _refused(_blocked(user.blocked), address)
     if user is not None and user.active and ports.remembered.knows(user.password_hash, password):
         return _signed_in(user)
     return _by_hash(ports, user, password, pair, address)
+
+
+def name_without_case(ports: Ports, sent: str) -> str:
+    """The name of the user whose name or contact e-mail address is ``sent`` without regard to letter case.
+
+    For the dialects that sign in so. An exact name wins, then any name, then an address. What is nobody's, or more than
+    one user's, is given back folded, so that spelling it in other ways is no way around the throttle.
+    """
+    folded = sent.lower()
+    if not is_clean(sent):
+        return folded
+    with ports.store.reading() as unit:
+        rows = unit.execute(_FOLDED, {"folded": folded}).all()
+    for matching in (
+        [row.name for row in rows if row.name == sent],
+        [row.name for row in rows if row.folded_name == folded],
+        [row.name for row in rows],
+    ):
+        if len(matching) == 1:
+            return str(matching[0])
+    return folded
 
 
 def look_up(ports: Ports, name: str, pair: str) -> Found | None:
@@ -59,16 +111,21 @@ def look_up(ports: Ports, name: str, pair: str) -> Found | None:
     if not is_clean(name):
         return None
     with ports.store.reading() as unit:
-        return unit.execute(_USER, {"name": name, "pair": pair, "now": now()}).one_or_none()
+        found = _USER.ask(unit, name=name, pair=pair, now=now())
+    return found[0] if found else None
 
 
-def _by_hash(ports: Ports, user: Found | None, password: str, pair: str, address: str) -> PanelUser:
+def _by_hash(ports: Ports, user: Found | None, password: str, pair: str, address: str) -> Checked:
     stored = ports.passwords.of_nobody if user is None else user.password_hash
     # All within one turn, so that a burst of guesses cannot be checked before the first failures count.
     with ports.passwords.checking() as matches:
         with ports.store.reading() as unit:
-            if throttle.is_blocked(unit, pair):
-                raise _refused(TooOften(), address)
+            until = throttle.blocked_until(unit, pair)
+        if until is not None:
+            raise _refused(_blocked(until), address)
+        # Others who waited with the same pair need not pay for it again.
+        if user is not None and user.active and ports.remembered.knows(stored, password):
+            return _signed_in(user)
         if matches(stored, password) and user is not None and user.active:
             ports.remembered.add(stored, password)
             return _signed_in(user)
@@ -77,8 +134,12 @@ def _by_hash(ports: Ports, user: Found | None, password: str, pair: str, address
     raise _refused(NotSignedIn(), address)
 
 
-def _signed_in(user: Found) -> PanelUser:
-    return PanelUser(user.id, user.name, user.role, user.language)
+def _signed_in(user: Found) -> Checked:
+    return Checked(PanelUser(user.id, user.name, user.role, user.language), user.password_hash)
+
+
+def _blocked(until: datetime) -> TooOften:
+    return TooOften(seconds=throttle.seconds_until(until))
 
 
 def _refused(refusal: NotSignedIn | TooOften, address: str) -> NotSignedIn | TooOften:

@@ -2,7 +2,8 @@
 for 60 s."""
 
 import hashlib
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
@@ -33,9 +34,15 @@ def pair_of(name: str, address: str) -> str:
     return hashlib.blake2b(f"{len(name)}:{name}@{address}".encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
 
 
-def is_blocked(unit: Connection, pair: str) -> bool:
-    """Whether attempts of this pair are not even looked at now."""
-    return unit.scalar(_BLOCKED, {"pair": pair, "now": now()}) is not None
+def blocked_until(unit: Connection, pair: str) -> datetime | None:
+    """Until when attempts of this pair are not even looked at; None when they are."""
+    until: datetime | None = unit.scalar(_BLOCKED, {"pair": pair, "now": now()})
+    return until
+
+
+def seconds_until(moment: datetime) -> int:
+    """What a caller is told to wait for ``moment``: whole seconds, at least one."""
+    return max(1, math.ceil((moment - now()).total_seconds()))
 
 
 def note_failure(unit: Connection, pair: str) -> None:

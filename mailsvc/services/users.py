@@ -22,7 +22,7 @@ from mailsvc.core.refusals import (
 from mailsvc.core.texts import is_clean
 from mailsvc.services import audit
 from mailsvc.services.ports import Ports
-from mailsvc.store.models import Domain
+from mailsvc.store.models import Domain, LoginSession
 from mailsvc.store.models import PanelUser as Row
 from mailsvc.store.types import ON, now
 
@@ -51,6 +51,11 @@ _ROOTS_BESIDE = (
 _DOMAINS_OF = select(func.count()).select_from(Domain).where(Domain.owner_id == bindparam("owner_id"))
 
 
+_LOGINS_END = delete(LoginSession).where(LoginSession.user_id == bindparam("user_id"))
+_EMAIL = select(Row.email).where(Row.id == bindparam("id"))
+_HAS_EMAIL = select(Row.id).where(Row.folded_email == bindparam("folded")).limit(1)
+
+
 class ListedUser(NamedTuple):
     """A user as lists show him; ``mailbox_limit`` None is no limit."""
 
@@ -70,6 +75,13 @@ def named(unit: Connection, name: str) -> PanelUser:
     if row is None:
         raise UnknownUser(user=name)
     return PanelUser(row.id, row.name, row.role, row.language)
+
+
+def contact_address(ports: Ports, user: PanelUser) -> str | None:
+    """Where the user can be reached, or None when nobody said."""
+    with ports.store.reading() as unit:
+        email: str | None = unit.scalar(_EMAIL, {"id": user.id})
+    return email
 
 
 def acting_for(ports: Ports, caller: PanelUser, name: str | None) -> PanelUser:
@@ -96,11 +108,16 @@ def add(
     language: str | None = None,
     mailbox_limit: int | None = None,
 ) -> None:
-    """Add an active user. Raises BadInput, AlreadyExists."""
+    """Add an active user. ``email``, which some dialects take for his name, must be nobody else's.
+
+    Raises BadInput, AlreadyExists.
+    """
     _check(name, role, email, language)
     row = {
         "name": name,
+        "folded_name": name.lower(),
         "email": email,
+        "folded_email": email and email.lower(),
         "password_hash": ports.passwords.hash(checked_password(password)),
         "role": role,
         "language": language,
@@ -109,6 +126,8 @@ def add(
         "created_at": now(),
     }
     with ports.store.writing() as unit:
+        if email is not None and unit.scalar(_HAS_EMAIL, {"folded": email.lower()}) is not None:
+            raise AlreadyExists(email=email)
         try:
             unit.execute(insert(Row), row)
         except IntegrityError:
@@ -129,7 +148,10 @@ def _check(name: str, role: str, email: str | None, language: str | None) -> Non
 
 
 def change_password(ports: Ports, act: Act, *, name: str, password: str) -> None:
-    """Give a user another password; the old one is refused at once, everywhere. Raises BadInput, UnknownUser."""
+    """Give a user another password; the old one is refused at once, everywhere, and his logins end.
+
+    Raises BadInput, UnknownUser.
+    """
     checked_password(password)
     _change(ports, act, name, password_hash=ports.passwords.hash(password))
 
@@ -140,7 +162,10 @@ def enable(ports: Ports, act: Act, *, name: str) -> None:
 
 
 def disable(ports: Ports, act: Act, *, name: str) -> None:
-    """Refuse a user's calls from now on; his domains and their mail go on. Raises UnknownUser, LastRoot."""
+    """Refuse a user's calls from now on and end his logins; his domains and their mail go on.
+
+    Raises UnknownUser, LastRoot.
+    """
     _change(ports, act, name, active=False)
 
 
@@ -150,6 +175,8 @@ def _change(ports: Ports, act: Act, name: str, **values: Any) -> None:
         if values.get("active") is False:
             _refuse_last_root(unit, user)
         unit.execute(update(Row).where(Row.id == user.id).values(**values))
+        if values.get("active") is False or "password_hash" in values:
+            unit.execute(_LOGINS_END, {"user_id": user.id})
         audit.done(unit, act, name)
 
 

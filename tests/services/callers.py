@@ -8,6 +8,7 @@ from mailsvc.core.acts import Act
 from mailsvc.core.addresses import mail_address, mailbox_address
 from mailsvc.services import mailboxes, users
 from mailsvc.services.ports import Ports
+from mailsvc.services.sign_in import Checked
 from tests.application import act
 from tests.store import catalogue
 
@@ -16,6 +17,12 @@ def act_of(ports: Ports, name: str) -> Act:
     """An Act of the panel user ``name`` for himself."""
     with ports.store.reading() as unit:
         return Act("test", "test", name, users.named(unit, name))
+
+
+def checked(ports: Ports, name: str) -> Checked:
+    """The panel user ``name``, as if he had just given his password."""
+    user = act_of(ports, name).acting
+    return Checked(user, found(ports, "SELECT password_hash FROM panel_user WHERE id = :id", id=user.id)[0][0])
 
 
 def add_mailbox(ports: Ports, address: str, by: Act | None = None, *, quota_mib: int = 0) -> None:

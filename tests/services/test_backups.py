@@ -172,11 +172,8 @@ def test_a_target_that_cannot_be_written_is_one_clear_line(ports: Ports, tmp_pat
         backups.back_up(ports, tmp_path / "absent" / "copy.sqlite3")
 
 
-@pytest.mark.parametrize("small_disk", [1], indirect=True)
-def test_a_full_disk_leaves_the_older_copy(ports: Ports, small_disk: Path) -> None:
-    target = small_disk / "copy.sqlite3"
-    backups.back_up(ports, target)
-    before = target.read_bytes()
+def swell(ports: Ports) -> None:
+    """Make the database two megabytes larger."""
     with ports.store.writing() as unit:
         for number in range(20):
             unit.exec_driver_sql(
@@ -184,6 +181,14 @@ def test_a_full_disk_leaves_the_older_copy(ports: Ports, small_disk: Path) -> No
                 " VALUES (0, '', '', '', '', ?, '', 0)",
                 (f"{number}" + "x" * 100_000,),
             )
+
+
+@pytest.mark.parametrize("small_disk", [1], indirect=True)
+def test_a_full_disk_leaves_the_older_copy(ports: Ports, small_disk: Path) -> None:
+    target = small_disk / "copy.sqlite3"
+    backups.back_up(ports, target)
+    before = target.read_bytes()
+    swell(ports)
     with pytest.raises(CannotCopy, match="full"):
         backups.back_up(ports, target)
     assert target.read_bytes() == before
@@ -381,13 +386,14 @@ def test_whatever_bytes_are_wrong_a_copy_is_refused_or_whole(ports: Ports, file:
 def test_an_older_copy_is_brought_up_to_date(
     ports: Ports, file: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    current = schema.HEAD
     add_later_revision(tmp_path, monkeypatch)
     schema.upgrade(ports.store.engine)
     replaced = backups.restore(ports, copy)
     assert read(file, f"SELECT version_num FROM {VERSION_TABLE}") == [(LATER,)]
     assert mailboxes_in(file) == ["old@example.com"]
     assert read(replaced, f"SELECT version_num FROM {VERSION_TABLE}") == [(LATER,)]
-    assert read(copy, f"SELECT version_num FROM {VERSION_TABLE}") == [("0001",)]
+    assert read(copy, f"SELECT version_num FROM {VERSION_TABLE}") == [(current,)]
 
 
 @pytest.fixture
@@ -440,6 +446,25 @@ def test_a_database_that_is_past_reading_is_kept_as_it_is(ports: Ports, file: Pa
     assert file.read_bytes() == ruin
     [kept] = file.parent.glob("*replaced*")
     assert kept.read_bytes() == ruin
+
+
+@pytest.mark.parametrize("small_disk", [16], indirect=True)
+@pytest.mark.parametrize("room", [0.5, 1.5, 2.5], ids=["the draft", "what is to be kept", "the log"])
+def test_a_full_disk_replaces_nothing(sqlite_template: Path, small_disk: Path, tmp_path: Path, room: float) -> None:
+    shutil.copytree(sqlite_template, small_disk, dirs_exist_ok=True)
+    ports = open_ports(Flask("mailsvc"), settings_for(small_disk))
+    database, copy = small_disk / "mailsvc.sqlite3", tmp_path / "copy.sqlite3"
+    swell(ports)
+    backups.back_up(ports, copy)
+    add_mailbox(ports, "later@example.com")
+    ports.store.close()
+    there = names_in(small_disk)
+    left = int(room * database.stat().st_size)
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - left))
+    with pytest.raises(CannotCopy, match=r"^the copy failed: database or disk is full$"):
+        backups.restore(ports, copy)
+    assert mailboxes_in(database) == ["later@example.com", "old@example.com"]
+    assert names_in(small_disk) == there | {"filler"}
 
 
 def test_a_database_with_a_damaged_page_is_replaced(ports: Ports, file: Path, copy: Path) -> None:

@@ -1,14 +1,16 @@
 """Switching records on and off: whatever goes wrong, the answer is true, and ``reconcile`` mends what was cut short."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 import config
 from mailsvc.core.refusals import AlreadyInThatState, PublishFailed, Refusal, UnknownDomain
@@ -18,6 +20,7 @@ from mailsvc.services.publication import Settled
 from tests.application import act
 from tests.services.callers import act_of, counts, everything, found, last_audit_entry
 from tests.services.world import World, fail, nothing
+from tests.store.locking import impatient, locked
 from tests.store.processes import PORTS, child
 
 on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -172,6 +175,62 @@ def test_what_cannot_be_taken_back_is_unsettled_until_reconcile_mends_it(ports: 
     assert (world.shown, state(ports)) == (SPF, ON)
 
 
+def test_a_change_that_cannot_be_acknowledged_is_taken_back_at_once(
+    ports: Ports, world: World, settings: config.Settings
+) -> None:
+    """Somebody else writes from the effect on until the change is taken back, and our patience ends meanwhile."""
+    impatient(ports.store)
+    for switch, before, shown in ((enable, OFF, NONE), (disable, ON, SPF)):
+        if before is ON:
+            enable(ports)
+        number = serial(ports)
+        with ExitStack() as writing:
+            world.script = [(nothing, lambda: writing.enter_context(locked(settings))), (writing.close, nothing)]
+            with pytest.raises(DBAPIError, match="lock"):
+                switch(ports)
+        assert (world.shown, state(ports), serial(ports)) == (shown, before, number)
+        assert publication.reconcile(ports) == []
+
+
+def test_it_is_taken_back_in_the_world_while_the_store_still_refuses(
+    ports: Ports, world: World, settings: config.Settings
+) -> None:
+    impatient(ports.store)
+    with ExitStack() as writing:
+        world.script = [(nothing, lambda: writing.enter_context(locked(settings)))]
+        with pytest.raises(DBAPIError, match="lock"):
+            enable(ports)
+        assert world.shown == NONE
+    let_leases_expire(ports)
+    assert publication.reconcile(ports) == [Settled("example.com", False, None)]
+    assert (world.shown, state(ports)) == (NONE, OFF)
+
+
+def test_what_was_acknowledged_after_all_stays(ports: Ports, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit is done, and only then something goes wrong."""
+    on_commit = ports.store.writing
+
+    @contextmanager
+    def writing(*patience: float) -> Iterator[Connection]:
+        with on_commit(*patience) as unit:
+            yield unit
+        if state(ports) == ON:
+            raise ConnectionError
+
+    monkeypatch.setattr(ports.store, "writing", writing)
+    with pytest.raises(ConnectionError):
+        enable(ports)
+    assert (world.shown, state(ports)) == (SPF, ON)
+
+
+def test_reconcile_names_what_somebody_is_at_work_on(ports: Ports, world: World) -> None:
+    world.script = [(nothing, die)]
+    with pytest.raises(KeyboardInterrupt):
+        enable(ports)
+    assert publication.reconcile(ports) == [Settled("example.com", False, None, under_way=True)]
+    assert world.shown == SPF
+
+
 @pytest.mark.parametrize("switch", [enable, disable])
 @pytest.mark.parametrize("failed", [enable, disable])
 @on_sqlite
@@ -227,7 +286,8 @@ def test_a_crash_ends_in_the_state_last_acknowledged(
     world.script = list(CRASHES[when])
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         switch(ports)
-    assert publication.reconcile(ports) == [], "somebody may still be at work on it"
+    (left,) = publication.reconcile(ports)
+    assert left.under_way, "somebody may still be at work on it"
     assert publication.reconcile(ports, at_start=True) == [Settled("example.com", switch is disable, None)]
     assert world.shown == acknowledged
     assert state(ports) == (ON if acknowledged else OFF)

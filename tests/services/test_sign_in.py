@@ -1,7 +1,6 @@
 """Signing in: the same answer and the same work for everybody who is refused, at once and in every process."""
 
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from mailsvc.core.acts import PanelUser
 from mailsvc.core.refusals import NotSignedIn, Refusal, TooOften
 from mailsvc.services import sign_in, users
 from mailsvc.services.ports import Ports
+from mailsvc.vault.argon2id import Argon2id
 from mailsvc.vault.passwords import Passwords
 from tests.application import ALICE_SECRET, ROOT_SECRET, act
 from tests.services.callers import everything, found
@@ -29,20 +29,14 @@ def attempt(
     try:
         return sign_in.by_password(ports, name=name, password=password, address=address)
     except (NotSignedIn, TooOften) as refusal:
-        assert refusal.facts == {}, "nobody is told why"
+        assert refusal.facts.keys() <= {"seconds"}, "nobody is told why"
+        if isinstance(refusal, TooOften):
+            assert 1 <= refusal.facts["seconds"] <= 60
         return type(refusal)
 
 
 def signs_in(ports: Ports, name: str = "alice", password: str = ALICE_SECRET, address: str = HERE) -> bool:
     return isinstance(attempt(ports, name, password, address), PanelUser)
-
-
-@pytest.fixture
-def other_process(settings: config.Settings) -> Iterator[Ports]:
-    """The same database with another memory."""
-    other: Ports = create_app(settings).extensions["mailsvc"]
-    yield other
-    other.store.close()
 
 
 def test_a_user_is_known_by_name_and_password(ports: Ports) -> None:
@@ -169,3 +163,70 @@ def test_a_failure_is_a_line_with_the_address_and_nothing_that_was_typed(
     assert "\n" not in lines[7]
     assert "typed" not in caplog.text
     assert "typed" not in repr(everything(ports))
+
+
+def test_a_name_or_a_contact_address_in_any_case(ports: Ports) -> None:
+    for name, email in (("Carol", "Boss@Example.org"), ("Ünï", None), ("x@y.test", None), ("dave", "X@y.test")):
+        users.add(ports, act(), name=name, password="Panel-3", role="user", email=email)
+    for sent, known in (
+        ("carol", "Carol"),
+        ("CAROL", "Carol"),
+        ("boss@example.ORG", "Carol"),
+        ("ÜNÏ", "Ünï"),
+        ("X@Y.TEST", "x@y.test"),
+        ("alice", "alice"),
+        ("nobody", "nobody"),
+        ("NoBody", "nobody"),
+        ("Alice\0", "alice\0"),
+        ("\ud800A", "\ud800a"),
+        ("", ""),
+    ):
+        assert sign_in.name_without_case(ports, sent) == known
+
+
+def test_an_exact_name_wins_and_ambiguity_is_nobody(ports: Ports) -> None:
+    for name in ("Carol", "carol"):
+        users.add(ports, act(), name=name, password=f"of {name}", role="user")
+    assert [sign_in.name_without_case(ports, sent) for sent in ("Carol", "carol")] == ["Carol", "carol"]
+    users.remove(ports, act(), name="carol")
+    users.add(ports, act(), name="CAROL", password="of CAROL", role="user")
+    assert sign_in.name_without_case(ports, "carol") == "carol", "two users, and neither spells it so"
+
+
+def test_spelling_a_name_in_other_ways_is_no_way_around_the_throttle(ports: Ports) -> None:
+    users.add(ports, act(), name="Carol", password="Panel-3", role="user", email="c@example.org")
+    for sent in ("carol", "CAROL", "c@example.org", "C@EXAMPLE.ORG", "caROL"):
+        assert attempt(ports, sign_in.name_without_case(ports, sent)) is NotSignedIn
+    assert attempt(ports, sign_in.name_without_case(ports, "Carol"), "Panel-3") is TooOften
+    for sent in ("nobody", "NOBODY", "Nobody", "nObody", "noBody"):
+        assert attempt(ports, sign_in.name_without_case(ports, sent)) is NotSignedIn
+    assert attempt(ports, sign_in.name_without_case(ports, "nobodY")) is TooOften
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_names_in_any_case_are_an_index_search(ports: Ports) -> None:
+    plan = found(
+        ports,
+        "EXPLAIN QUERY PLAN SELECT name FROM panel_user WHERE folded_name = 'a' OR folded_email = 'a'",
+    )
+    assert not [step for step in plan if "SCAN" in str(step)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_burst_of_the_same_credentials_is_hashed_once(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    verify = Argon2id.verify
+
+    def watched(hasher: Argon2id, stored: str, password: bytes) -> bool:
+        hashed.append(stored)
+        return verify(hasher, stored, password)
+
+    monkeypatch.setattr(Argon2id, "verify", watched)
+    single = replace(ports, passwords=Passwords(at_once=1))
+    with ThreadPoolExecutor(4) as pool, single.passwords.checking():
+        # Whoever waits for the turn now, and whoever only comes later: none pays twice.
+        signed_in = [
+            pool.submit(sign_in.by_password, single, name="alice", password=ALICE_SECRET, address="") for _ in range(4)
+        ]
+    assert {future.result().name for future in signed_in} == {"alice"}
+    assert len(hashed) == 1

@@ -18,7 +18,7 @@ def fail(ports: Ports, pair: str = PAIR, times: int = 1) -> None:
 
 def is_blocked(ports: Ports, pair: str = PAIR) -> bool:
     with ports.store.reading() as unit:
-        return throttle.is_blocked(unit, pair)
+        return throttle.blocked_until(unit, pair) is not None
 
 
 def pass_time(ports: Ports, seconds: float) -> None:

@@ -174,3 +174,33 @@ def test_root_acts_for_anybody_and_others_for_themselves(ports: Ports) -> None:
     for other in ("bob", "carol", "Alice"):
         with pytest.raises(NotYours):
             users.acting_for(ports, alice, other)
+
+
+def test_a_contact_address_is_one_users_in_any_case(ports: Ports) -> None:
+    add(ports, "carol", email="C@Example.org")
+    for email in ("C@Example.org", "c@example.ORG"):
+        with pytest.raises(AlreadyExists) as refusal:
+            add(ports, "dave", email=email)
+        assert refusal.value.facts == {"email": email}
+    add(ports, "dave")
+    add(ports, "erin")
+    users.remove(ports, act(), name="carol")
+    add(ports, "frank", email="c@example.org")
+
+
+def test_two_users_cannot_take_one_address_at_once(ports: Ports) -> None:
+    def attempt(name: str) -> bool:
+        try:
+            add(ports, name, email="c@example.org")
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(attempt, ("carol", "dave", "erin"))) == [False, False, True]
+
+
+def test_where_a_user_can_be_reached(ports: Ports) -> None:
+    add(ports, "carol", email="C@Example.org")
+    assert users.contact_address(ports, act_of(ports, "carol").acting) == "C@Example.org"
+    assert users.contact_address(ports, act_of(ports, "alice").acting) is None
