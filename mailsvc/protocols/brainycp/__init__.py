@@ -4,11 +4,12 @@
 """
 
 from mailsvc.protocols import Dialect
-from mailsvc.protocols.brainycp import errors, routes
+from mailsvc.protocols.brainycp import description, errors, routes
 
 DIALECT = Dialect(
     name="brainycp",
     prefixes=("/api/api.php", "/mailclient"),
     blueprint=routes.blueprint,
     outside=errors.outside,
+    describe=description.describe,
 )

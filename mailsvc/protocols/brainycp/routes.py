@@ -73,7 +73,7 @@ def answer(ports: Ports, request: Request, in_path: str | None) -> Response:
         return reply(NOT_SIGNED_IN, language)
     except Exception:
         log.exception("sign-in failed for a reason of our own")
-        note(outcome="Broken")
+        note(outcome=audit.BROKEN)
         return reply(command.operation.outcome_of(Exception()) if command.operation else BROKEN, language)
     note(caller=caller.user.name)
     if command.wrong:
@@ -157,7 +157,7 @@ def _note_refusal(
     if isinstance(error, Refusal):
         outcome, reason = type(error).__name__, str(error)
     else:
-        outcome, reason = "Broken", None
+        outcome, reason = audit.BROKEN, None
         log.error("%s failed", operation.name, exc_info=error)
     note(outcome=outcome, reason=reason)
     if not operation.writes:

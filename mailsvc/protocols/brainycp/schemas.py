@@ -20,10 +20,10 @@ FALSE = frozenset({"0", "n", "no", "off", "false", ""})
 
 
 class Text(fields.Field[Any]):
-    """A field whose text ``rule`` turns into a value or refuses."""
+    """A field whose text ``rule`` turns into a value or refuses; ``meaning`` is what documents call it."""
 
-    def __init__(self, rule: Callable[[str], Any], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, rule: Callable[[str], Any], meaning: str, **options: Any) -> None:
+        super().__init__(metadata={"type": "string", "description": meaning}, **options)
         self._rule = rule
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:
@@ -70,33 +70,33 @@ class Nothing(Schema):
 class AddMail(Nothing):
     """``password`` is the mailbox's, which identity has told from the caller's."""
 
-    email = Text(_clean(mailbox_address), required=True)
-    password = Text(checked_password, required=True)
-    quota = Text(_clean(quota_mib), required=True)
+    email = Text(_clean(mailbox_address), "Address of the mailbox.", required=True)
+    password = Text(checked_password, "The mailbox's password: the last field of that name.", required=True)
+    quota = Text(_clean(quota_mib), "MiB, 0 for unlimited.", required=True)
 
 
 class DelMail(Nothing):
     """The page stars ``password`` and ``quota`` too; deleting needs neither."""
 
-    email = Text(_clean(mail_address), required=True)
+    email = Text(_clean(mail_address), "Address of the mailbox.", required=True)
 
 
 class AddForward(Nothing):
     """``save_local`` absent is not the same as false."""
 
-    source = Text(_clean(mail_address), required=True)
-    target = Text(_targets, required=True)
-    save_local = Text(_save_local)
+    source = Text(_clean(mail_address), "Address that is forwarded.", required=True)
+    target = Text(_targets, "Addresses, divided by commas.", required=True)
+    save_local = Text(_save_local, "Deliver to the mailbox of that address too: 1 or 0.")
 
 
 class DelForward(Nothing):
     """Without ``target`` the whole rule goes."""
 
-    source = Text(_clean(mail_address), required=True)
-    target = Text(_targets)
+    source = Text(_clean(mail_address), "Address that is forwarded.", required=True)
+    target = Text(_targets, "Addresses to take away; all without it.")
 
 
 class OneDomain(Nothing):
     """SPF and DKIM switches."""
 
-    domain = Text(_clean(domain_name), required=True)
+    domain = Text(_clean(domain_name), "Name of the domain.", required=True)

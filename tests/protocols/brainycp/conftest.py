@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-import config
 from mailsvc.app import create_app
 from tests.application import BOB_SECRET, ROOT_SECRET, settings_for
 from tests.protocols.brainycp.panel import Panel
@@ -31,14 +29,6 @@ def bob(client: FlaskClient) -> Panel:
 def root(client: FlaskClient) -> Panel:
     """Has root rights."""
     return Panel(client, "root", ROOT_SECRET)
-
-
-@pytest.fixture
-def other_process(settings: config.Settings, app: Flask) -> Iterator[FlaskClient]:
-    """A client of a second application on the same database, which shares nothing else with the first."""
-    other = create_app(settings)
-    yield other.test_client()
-    other.extensions["mailsvc"].store.close()
 
 
 @pytest.fixture(scope="module")

@@ -228,7 +228,7 @@ BROKEN: list[tuple[str, str, str, int, str, str]] = [
     ("dkim_key", "ondkim", "domain=example.com", 2,
      "Error enabling dkim record for domain example.com",
      "Ошибка при включении dkim-записи для домена example.com"),
-    ("dkim_key", "offdkim", "domain=example.com", 2,
+    ("dns_record", "offdkim", "domain=example.com", 2,
      "Error disabling Dkim record for domain example.com",
      "Ошибка при отключении Dkim-записи для домена example.com"),
     ("mailbox", "getlistmail", "", 3, "Internal error, see the server log", "Внутренняя ошибка, см. журнал сервера"),

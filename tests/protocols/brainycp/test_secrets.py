@@ -3,8 +3,6 @@
 import logging
 import shutil
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,6 +18,7 @@ from mailsvc.services.ports import Ports
 from tests.application import act, settings_for
 from tests.protocols.brainycp.panel import LISTS, URLENCODED, WRITING, Pair, basic, form, multipart
 from tests.protocols.brainycp.stored import Row, change, rows
+from tests.protocols.canaries import everything_logged
 
 OF_ALICE, OF_ROOT = "Canary-Panel-Alice", "Canary-Panel-Root"
 MARK = b"anary-"
@@ -36,34 +35,6 @@ class Run:
     trail: list[Row]
     blocks: list[Row]
     metrics: TestResponse
-
-
-class Collector(logging.Handler):
-    """Keeps every record."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
-@contextmanager
-def everything_logged() -> Iterator[list[logging.LogRecord]]:
-    """Every log record of the block, those of the database layer included."""
-    talkative = [logging.getLogger(name) for name in ("", "sqlalchemy.engine", "sqlalchemy.pool", "mailsvc")]
-    before = [logger.level for logger in talkative]
-    collector = Collector()
-    for logger in talkative:
-        logger.setLevel(logging.DEBUG)
-    talkative[0].addHandler(collector)
-    try:
-        yield collector.records
-    finally:
-        talkative[0].removeHandler(collector)
-        for logger, level in zip(talkative, before, strict=True):
-            logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")
