@@ -1,0 +1,1 @@
+"""The Webitel dialect over HTTP: each line of its contract's acceptance list."""
