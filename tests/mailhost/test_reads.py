@@ -10,20 +10,27 @@ from flask.testing import FlaskClient
 
 import config
 from mailsvc.core.addresses import mail_address
-from mailsvc.services import domains, mailboxes, zones
+from mailsvc.mailhost.render import rendered
+from mailsvc.services import catch_alls, domains, mailboxes, zones
 from mailsvc.services.ports import Ports
 from mailsvc.startup import THE_SERVICE
 from mailsvc.store import files
 from tests.application import act
 from tests.protocols.brainycp.panel import Panel
 from tests.servers.dovecot import DovecotAuth, dovecot_auth
+from tests.servers.places import layout_for
 from tests.servers.postfix import postmap_lookup
 from tests.servers.powerdns import PowerDns, powerdns
 
-DOMAINS = "SELECT name FROM postfix_domain WHERE name = '%s'"
-MAILBOXES = "SELECT incarnation FROM postfix_mailbox WHERE address = '%s'"
-ALIASES = "SELECT target FROM postfix_alias WHERE address = '%s'"
-SENDERS = "SELECT login FROM postfix_sender_login WHERE address = '%s'"
+_RENDERED = rendered(layout_for(Path("/etc/database")), {})
+
+
+def _query(name: str) -> str:
+    """What the rendered map of that name asks."""
+    return next(line for line in _RENDERED[f"postfix/{name}.cf"].splitlines() if line.startswith("query = "))[8:]
+
+
+DOMAINS, MAILBOXES, ALIASES, SENDERS = map(_query, ("domains", "mailboxes", "aliases", "senders"))
 
 
 @pytest.fixture
@@ -194,6 +201,47 @@ def test_powerdns_answers_the_key_in_one_piece_while_it_is_on(
     assert name_server.query(name, "TXT").rcode() == dns.rcode.NXDOMAIN
     succeeds(panel, "ondkim", domain="example.com")
     assert name_server.txt(name) == [wanted.value]
+
+
+def test_powerdns_tells_mail_clients_where_to_find_this_server(ports: Ports, name_server: PowerDns) -> None:
+    def answer(name: str, kind: str) -> list[str]:
+        return [str(record) for rrset in name_server.query(f"{name}.example.com", kind).answer for record in rrset]
+
+    assert answer("_submissions._tcp", "SRV") == ["0 1 465 mail.server.test."]
+    assert answer("_submission._tcp", "SRV") == ["10 1 587 mail.server.test."]
+    assert answer("_imaps._tcp", "SRV") == ["0 1 993 mail.server.test."]
+    assert answer("_imap._tcp", "SRV") == ["10 1 143 mail.server.test."]
+    assert answer("_pop3s._tcp", "SRV") == ["20 1 995 mail.server.test."]
+    for kind in ("CNAME", "A"):
+        assert answer("autoconfig", kind) == ["mail.server.test."]
+    above = name_server.query("_tcp.example.com", "SRV")
+    assert (above.rcode(), above.answer) == (dns.rcode.NOERROR, [])
+    assert name_server.query("_udp.example.com", "SRV").rcode() == dns.rcode.NXDOMAIN
+    served = {(one.name, one.type) for one in zones.wanted(ports, THE_SERVICE, domain="example.com") if one.published}
+    assert len(served) == 7 and all(name_server.query(name, kind).answer for name, kind in served)
+
+
+def test_powerdns_answers_a_dmarc_policy_while_spf_or_dkim_is_on(panel: Panel, name_server: PowerDns) -> None:
+    assert name_server.query("_dmarc.example.com", "TXT").rcode() == dns.rcode.NXDOMAIN
+    for operation, texts in (("onspf", 1), ("ondkim", 1), ("offspf", 1), ("offdkim", 0)):
+        succeeds(panel, operation, domain="example.com")
+        assert name_server.txt("_dmarc.example.com") == ["v=DMARC1; p=none"] * texts
+
+
+CATCH_ALL = "SELECT target FROM postfix_catch_all WHERE domain = substr('%s', 2) AND substr('%s', 1, 1) = '@'"
+
+
+def test_postfix_catches_what_nobody_takes(ports: Ports, database: Path) -> None:
+    def caught() -> list[str]:
+        return postmap_lookup(database, CATCH_ALL, "@example.com")
+
+    assert caught() == []
+    catch_alls.direct(ports, act(), domain="example.com", target=mail_address("old@example.com"))
+    assert caught() == ["old@example.com"]
+    assert postmap_lookup(database, CATCH_ALL, "@bob.test") == []
+    assert postmap_lookup(database, ALIASES, "old@example.com") == ["old@example.com"], "asked first"
+    mailboxes.remove(ports, act(), address=mail_address("old@example.com"))
+    assert caught() == []
 
 
 def test_powerdns_serves_a_domain_while_it_is_here(ports: Ports, name_server: PowerDns) -> None:

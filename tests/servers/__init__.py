@@ -4,11 +4,15 @@ A test that needs a program asks ``require`` for it. Where the program is absent
 closing line of the run names the package. With ``MAILSVC_REQUIRE_SERVERS=1`` the skip is a failure.
 """
 
+import fcntl
 import os
 import random
 import re
 import shutil
 import socket
+import tempfile
+from collections import deque
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +20,12 @@ import pytest
 
 missing: set[str] = set()
 """Debian packages that would have enabled the tests skipped so far."""
+
+RESERVED = 500
+"""How many of the ports given last are given to nobody else: more than a test has under way, few enough that several
+runs of the tests find their own."""
+
+_given: deque[int] = deque()
 
 
 def require(program: str, package: str) -> str:
@@ -34,10 +44,15 @@ def require_file(package: str, *patterns: str) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that neither TCP nor UDP uses, below the range that outgoing connections take theirs from."""
+    """A loopback port that neither TCP nor UDP uses, below the range that outgoing connections take theirs from.
+
+    A server takes its port seconds after it was found free. Until then nobody else is given it, neither here nor in
+    another run of the tests on this machine.
+    """
     while True:
         port = random.randrange(10_000, 32_000)
-        if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM):
+        free = port not in _given and all(_is_free(port, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+        if free and _reserve(port):
             return port
 
 
@@ -58,6 +73,25 @@ def _give_up(what: str, package: str) -> NoReturn:
         pytest.fail(reason, pytrace=False)
     missing.update(package.split())
     pytest.skip(reason)
+
+
+def _reserve(port: int) -> bool:
+    """Whether no other process has it reserved. A reservation is a lock on one byte, which ends with its process."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    _given.append(port)
+    if len(_given) > RESERVED:
+        fcntl.lockf(_reservations(), fcntl.LOCK_UN, 1, _given.popleft())
+    return True
+
+
+@cache
+def _reservations() -> int:
+    # For each user: in a shared directory nobody may write another one's file.
+    path = Path(tempfile.gettempdir()) / f"mailsvc-ports-{os.geteuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_free(port: int, kind: socket.SocketKind) -> bool:

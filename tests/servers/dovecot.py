@@ -1,4 +1,4 @@
-"""A private Dovecot, its authentication only, on the view ``dovecot_user`` of a SQLite file."""
+"""A private Dovecot, its authentication only, with the rendered queries on a SQLite file."""
 
 import signal
 import subprocess
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailsvc.mailhost.render import rendered
 from tests.servers import require, require_file
+from tests.servers.places import layout_for
 from tests.servers.process import Account, run_directory, running
 
 _REFUSED = 77
@@ -16,14 +18,6 @@ _REFUSED = 77
 _PACKAGES = "dovecot-core dovecot-sqlite"
 
 _SQLITE_DRIVER = ("usr/lib*/dovecot/modules/libdriver_sqlite.so", "usr/lib*/dovecot/libdriver_sqlite.so")
-
-_SQL = """
-driver = sqlite
-connect = {database}
-password_query = SELECT address AS user, password FROM dovecot_user WHERE address = '%Lu' AND enabled = 1
-user_query = SELECT address AS user, '/nonexistent' AS home, 20000 AS uid, 20000 AS gid \\
-  FROM dovecot_user WHERE address = '%Lu'
-"""
 
 _MAIN = """
 instance_name = {directory.name}
@@ -99,7 +93,8 @@ def dovecot_auth(database: Path) -> Iterator[DovecotAuth]:
     with run_directory("dovecot") as directory:
         server = DovecotAuth(doveadm, directory / "dovecot.conf")
         server.configuration.write_text(_MAIN.format(directory=directory, account=Account.own()))
-        (directory / "sql.conf").write_text(_SQL.format(database=database))
+        layout = layout_for(database)
+        (directory / "sql.conf").write_text(rendered(layout, {})["dovecot-2.3/sql.conf.ext"])
         arguments = [program, "-F", "-c", str(server.configuration)]
         # Asked to end, it waits for its children for two seconds.
         with running(arguments, directory, server.answers, stop=signal.SIGKILL):

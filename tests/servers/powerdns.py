@@ -1,4 +1,4 @@
-"""A private PowerDNS that answers from the views ``pdns_domain`` and ``pdns_record`` of a SQLite file."""
+"""A private PowerDNS that answers from the views of a SQLite file, as the rendered configuration has it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,40 +12,12 @@ import dns.query
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 
+from mailsvc.mailhost.render import rendered
 from tests.servers import free_port, require, require_file
+from tests.servers.places import layout_for
 from tests.servers.process import run_directory, running
 
 _SQLITE_BACKEND = ("usr/lib*/*/pdns/libgsqlite3backend.so", "usr/lib*/pdns/libgsqlite3backend.so")
-
-_RECORD = "SELECT content, ttl, prio, type, domain_id, disabled, name, auth FROM pdns_record WHERE disabled = 0"
-_DOMAIN = "SELECT id, name, '' AS master, 0 AS last_check, serial AS notified_serial, type"
-
-_QUERIES = {
-    "basic-query": f"{_RECORD} AND type = :qtype AND name = :qname",
-    "id-query": f"{_RECORD} AND type = :qtype AND name = :qname AND domain_id = :domain_id",
-    "any-query": f"{_RECORD} AND name = :qname",
-    "any-id-query": f"{_RECORD} AND name = :qname AND domain_id = :domain_id",
-    "list-query": f"{_RECORD} AND (1 OR :include_disabled) AND domain_id = :domain_id ORDER BY name, type",
-    "list-subzone-query": f"{_RECORD} AND (name = :zone OR name LIKE :wildzone) AND domain_id = :domain_id",
-    "info-zone-query": f"{_DOMAIN}, '' AS options, '' AS catalog, '' AS account FROM pdns_domain WHERE name = :domain",
-    "get-all-domains-query": (
-        "SELECT d.id, d.name, r.content, d.type, '' AS master, d.serial, 0 AS last_check, '' AS account"
-        " FROM pdns_domain d"
-        " LEFT JOIN pdns_record r ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
-        " WHERE r.disabled = 0 OR :include_disabled"
-    ),
-    "get-domain-metadata-query": "SELECT '' AS content WHERE :domain IS NULL AND :kind IS NULL",
-    "get-all-domain-metadata-query": "SELECT '' AS kind, '' AS content WHERE :domain IS NULL",
-}
-"""gsqlite3's queries over the views. There is no metadata table, so those two find nothing."""
-
-_NO_CACHE = """
-cache-ttl=0
-query-cache-ttl=0
-negquery-cache-ttl=0
-zone-cache-refresh-interval=0
-zone-metadata-cache-ttl=0
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +72,11 @@ def _must_have_views(database: Path) -> None:
 
 
 def _configuration(database: Path, modules: Path, directory: Path, server: PowerDns) -> str:
-    queries = "\n".join(f"gsqlite3-{name}={text}" for name, text in _QUERIES.items())
+    layout = layout_for(database)
     return f"""
-launch=gsqlite3
+launch=
+{rendered(layout, {})["powerdns/mailsvc.conf"]}
 module-dir={modules}
-gsqlite3-database={database}
-gsqlite3-pragma-journal-mode=
-gsqlite3-dnssec=no
-{queries}
 local-address={server.host}
 local-port={server.port}
 socket-dir={directory}
@@ -117,4 +86,4 @@ disable-syslog=yes
 security-poll-suffix=
 receiver-threads=1
 distributor-threads=1
-{_NO_CACHE}"""
+"""

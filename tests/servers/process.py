@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-START_LIMIT = 20.0
+START_LIMIT = 60.0
 """Seconds after which a server that does not answer has failed; every one here starts within 1 s on an idle machine."""
 
 STOP_LIMIT = 10.0
@@ -66,15 +66,16 @@ def running(
     *,
     account: Account | None = None,
     stop: signal.Signals = signal.SIGTERM,
-) -> Iterator[None]:
+) -> Iterator[int]:
     """A server in the foreground, from the first time that ``ready`` is true until the end of the block.
 
-    Its output goes to ``log`` in ``directory``. ``stop`` is the signal that ends it and its children at once.
+    Gives its process number, which is also that of its process group. Its output goes to ``log`` in ``directory``.
+    ``stop`` is the signal that ends it and its children at once.
     """
     child = _start(arguments, directory, account, stop)
     try:
         _wait_for(child, ready, directory)
-        yield
+        yield child.pid
     finally:
         _end(child, stop)
 
@@ -119,6 +120,9 @@ def _wait_for(child: subprocess.Popen[bytes], ready: Callable[[], bool], directo
         if child.poll() is not None or time.monotonic() > expires:
             raise _failure(child, directory)
         time.sleep(0.01)
+    # Or it was somebody else who answered, on a port that this one found taken.
+    if child.poll() is not None:
+        raise _failure(child, directory)
 
 
 def _failure(child: subprocess.Popen[bytes], directory: Path) -> RuntimeError:

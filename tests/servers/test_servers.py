@@ -75,6 +75,20 @@ def _scalars(server: Postgres, name: str, query: str) -> list[object]:
     return found
 
 
+def test_a_port_that_was_given_is_given_to_nobody_else() -> None:
+    ports = [servers.free_port() for _ in range(servers.RESERVED)]
+    assert len(set(ports)) == len(ports)
+    program = "import sys; from tests import servers; print([servers._reserve(int(port)) for port in sys.argv[1:]])"
+    other = subprocess.run(
+        [sys.executable, "-c", program, str(ports[0]), str(ports[-1])],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert other.stdout == "[False, False]\n"
+
+
 def test_postgres_serves_new_databases_and_copies(cluster: Postgres) -> None:
     cluster.create("first")
     engine = create_engine(cluster.url("first"))
