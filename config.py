@@ -5,15 +5,18 @@ file that holds the value (for secrets). An unknown ``MAILSVC_`` name, an unread
 refused with one line that names the setting.
 """
 
+import json
 import os
 import re
 import shlex
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+from mailsvc.core.mail_accounts import ENCRYPTIONS, Offer, Provider
 from mailsvc.core.passwords import checked_password
 from mailsvc.core.refusals import BadInput
 from mailsvc.core.texts import cleaned
@@ -23,11 +26,18 @@ ROOT = Path(__file__).resolve().parent
 
 PREFIX = "MAILSVC_"
 
-TEST_ONLY = frozenset({"REQUIRE_SERVERS"})
+TEST_ONLY = frozenset({"REQUIRE_SERVERS", "DEBIAN_13_ROOT"})
 """Names that the test suite reads; the service knows them only so as not to refuse an environment that has them."""
 
 SPF_BYTES = 450
 """The longest SPF text that still leaves room for other TXT records in one 512-byte answer (RFC 7208, section 3.4)."""
+
+
+NEVER_CALLED = (
+    "169.254.0.0/16,fe80::/10,fd00:ec2::254/128,fd20:ce::254/128,100.100.100.200/32,168.63.129.16/32,192.0.0.192/32,"
+    "0.0.0.0/32,::/128,224.0.0.0/4,ff00::/8"
+)
+"""Link-local, the metadata services of clouds, unspecified, multicast."""
 
 
 class ConfigError(ValueError):
@@ -58,7 +68,7 @@ class UnixAddress:
 def _tcp_address(text: str, default_port: int | None = None) -> TcpAddress:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", text)
     port = default_port if match is None or match[3] is None else int(match[3])
-    if match is None or port is None or port > 65535:
+    if match is None or port is None or not 1 <= port <= 65535:
         raise ValueError("is not HOST:PORT")
     return TcpAddress(match[1] or match[2], port)
 
@@ -75,7 +85,12 @@ def _bind(text: str) -> TcpAddress | UnixAddress:
         raise ValueError("is not HOST:PORT or unix:PATH") from None
 
 
-def _name_server(text: str) -> TcpAddress:
+def _bind_or_off(text: str) -> TcpAddress | UnixAddress | None:
+    return None if text == "off" else _bind(text)
+
+
+def name_server(text: str) -> TcpAddress:
+    """HOST or HOST:PORT of a name server. Raises ValueError, whose text goes on after the value."""
     return _tcp_address(text, default_port=53)
 
 
@@ -168,6 +183,75 @@ def _command(text: str) -> tuple[str, ...]:
     return words
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    except ValueError:
+        raise ValueError("is not a list of networks such as 10.0.0.0/8, fe80::/10") from None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(item.strip() for item in text.split(",") if item.strip())
+    for origin in origins:
+        if not re.fullmatch(rf"https?://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?", origin):
+            raise ValueError("is not a list of origins such as https://panel.example.com")
+    return origins
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("is not 0 or 1")
+    return text == "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where collected mail is handed in, and by which protocol: ``lmtp`` or ``smtp``."""
+
+    protocol: str
+    address: TcpAddress | UnixAddress
+
+
+def _delivery(text: str) -> Delivery:
+    form = "is not lmtp://HOST:PORT, lmtp+unix:///PATH or smtp://HOST:PORT"
+    protocol, mark, rest = text.partition("://")
+    if mark and protocol == "lmtp+unix" and rest.startswith("/"):
+        return Delivery("lmtp", UnixAddress(Path(rest)))
+    if not mark or protocol not in ("lmtp", "smtp"):
+        raise ValueError(form)
+    try:
+        return Delivery(protocol, _tcp_address(rest.removesuffix("/"), default_port=25 if protocol == "smtp" else 24))
+    except ValueError:
+        raise ValueError(form) from None
+
+
+def _providers(text: str) -> Mapping[str, Provider]:
+    try:
+        table = json.loads(Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError("is not the path of a readable JSON file") from None
+    if not isinstance(table, dict):
+        raise ValueError("names a file that does not hold an object of domains")
+    return {domain.lower(): _provider(domain, entry) for domain, entry in table.items()}
+
+
+def _provider(domain: str, entry: Any) -> Provider:
+    if not isinstance(entry, dict) or not entry.keys() <= {"imap", "pop3", "smtp"}:
+        raise ValueError(f"has something other than imap, pop3 and smtp for {domain!r}")
+    return Provider(**{name: _offer(f"{name} of {domain!r}", offer) for name, offer in entry.items()})
+
+
+def _offer(what: str, entry: Any) -> Offer:
+    if not isinstance(entry, dict) or not {"host", "port"} <= entry.keys() <= {"host", "port", "encryption", "login"}:
+        raise ValueError(f"needs host and port, and takes encryption and login, for {what}")
+    host, port, encryption, login = (entry.get(name) for name in ("host", "port", "encryption", "login"))
+    if not isinstance(host, str) or not host or type(port) is not int or not 1 <= port <= 65535:
+        raise ValueError(f"has no usable host and port for {what}")
+    if encryption not in (None, *ENCRYPTIONS) or login not in (None, "email", "local"):
+        raise ValueError(f"has an encryption other than 0, 1, 2 or a login other than email, local for {what}")
+    return Offer(host, port, encryption or 0, by_local_part=login == "local")
+
+
 def _machine_name() -> str:
     try:
         return _hostname(socket.getfqdn())
@@ -193,13 +277,19 @@ class Settings:
     bind: TcpAddress | UnixAddress = setting(_bind, TcpAddress("127.0.0.1", 8002))
     """Listening address; ``unix:PATH`` works too."""
 
+    milter_bind: TcpAddress | UnixAddress = setting(_bind, TcpAddress("127.0.0.1", 8891))
+    """Where ``milter`` listens for Postfix; ``unix:PATH`` works too."""
+
+    quota_status: TcpAddress | UnixAddress | None = setting(_bind_or_off, TcpAddress("127.0.0.1", 12340))
+    """Dovecot's ``quota-status`` service, which ``milter`` asks whether a message fits; ``off`` asks nobody."""
+
     database_url: str | None = setting(_database_url, None, secret=True)
     """SQLite in the data directory when absent, or ``postgresql+psycopg://...``."""
 
     workers: int = setting(_whole(1, 64), 2)
     """gunicorn processes. The default is measured: docs/performance.md."""
 
-    threads: int = setting(_whole(1, 64), 3)
+    threads: int = setting(_whole(1, 64), 2)
     """Threads of each process. The default is measured: docs/performance.md."""
 
     root_password: str | None = setting(_password, None, secret=True)
@@ -217,7 +307,7 @@ class Settings:
     dns: str = setting(_one_of("database", "rfc2136", "zonefile"), "database")
     """Where records are published."""
 
-    rfc2136_server: TcpAddress | None = setting(_name_server, None)
+    rfc2136_server: TcpAddress | None = setting(name_server, None)
     """HOST or HOST:PORT of the name server that takes the updates (needed by ``dns=rfc2136``)."""
 
     rfc2136_key_name: str | None = setting(_dns_name, None)
@@ -237,6 +327,47 @@ class Settings:
 
     Its failure is a refused change.
     """
+
+    smtp_deny_networks: tuple[IPv4Network | IPv6Network, ...] = setting(_networks, _networks(NEVER_CALLED))
+    """Networks that the service never connects to, for any dialect and protocol (SMTP, IMAP, POP3)."""
+
+    allow_invalid_certs: bool = setting(_switch, False)
+    """``1``: the certificates of foreign mail servers are not verified."""
+
+    connect_timeout: int = setting(_whole(1, 300), 15)
+    """Seconds to reach a foreign mail server."""
+
+    login_timeout: int = setting(_whole(1, 300), 30)
+    """Seconds to log in to a foreign mail server."""
+
+    local_delivery: Delivery | None = setting(_delivery, None)
+    """Where collected mail is handed in; without it nothing is collected."""
+
+    collect_interval: int = setting(_whole(1, 86_400), 90)
+    """Seconds between visits of one external account."""
+
+    mail_providers: Mapping[str, Provider] = setting(_providers, {})
+    """JSON file of known mail providers: domain, then ``imap``, ``pop3`` and ``smtp``, each with ``host``, ``port``,
+    ``encryption`` (0 none, 1 TLS, 2 STARTTLS) and ``login`` (``email`` or ``local``).
+    """
+
+    cors_origins: tuple[str, ...] = setting(_origins, ())
+    """Web origins whose scripts may call the Webitel dialect; none unless said."""
+
+    docspace_default: str = setting(_one_of("standalone", "saas"), "standalone")
+    """Whether the DocSpace dialect shows the installation's SMTP settings as its defaults, or hides them (``saas``)."""
+
+    docspace_test_limit: int = setting(_whole(0, 1_000_000), 5)
+    """Test messages per user and 15 minutes in the DocSpace dialect; 0 is no limit."""
+
+    resolver: TcpAddress | None = setting(name_server, None)
+    """HOST or HOST:PORT of the resolver that look-ups of what others see go to; the system's when absent."""
+
+    mail_root: Path = setting(_directory, Path("/var/vmail"))
+    """Where mailboxes live on disk: ``mailsvc.mailhost.homes`` says which directory is whose."""
+
+    purge_after_days: int = setting(_whole(0, 3650), 7)
+    """Days that the mail of a removed mailbox is kept, so that the mailbox can be brought back."""
 
     trusted_proxies: int = setting(_whole(0, 8), 0)
     """Number of reverse proxies in front whose ``X-Forwarded-*`` count."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config import load
-from mailsvc.store import files
+from mailsvc.store import Store, files
 
 settings = load()
 
@@ -33,6 +33,11 @@ control_socket_disable = True
 limit_request_line = 8190
 limit_request_field_size = 8190
 
+# What a proxy says is believed by the application alone, if MAILSVC_TRUSTED_PROXIES says so. gunicorn would believe
+# whoever calls from this machine or over a Unix socket: what clients make up reaches it there through the proxy.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
 # mailsvc writes its own line per request; gunicorn's would hold query strings, which can hold passwords.
 accesslog = None
 logger_class = "mailsvc.serving.Log"
@@ -46,23 +51,40 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
 
 def on_starting(_server: Any) -> None:
     """Counts begin at zero."""
+    from mailsvc.serving import let_end
+
+    os.register_at_fork(after_in_parent=let_end)
     shutil.rmtree(counts, ignore_errors=True)
     counts.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """In the master. The worker lets signals in when it can heed them, the master as soon as the worker is there."""
+    from mailsvc.serving import hold_end_back
+
+    hold_end_back()
 
 
 def when_ready(server: Any) -> None:
     """The application is loaded: what it is made of will not be garbage, and need not be touched by any worker."""
     # Not above: the metrics choose how they count when they are imported, by PROMETHEUS_MULTIPROC_DIR.
-    from mailsvc.serving import warm_up
+    from mailsvc import rehearsal
 
-    warm_up(server.app.wsgi())
+    rehearsal.hold(server.app.wsgi())
     gc.collect()
+    # malloc sorts what was freed at the next large request: here, or each process would do it in pages of its own.
+    bytearray(512 * 1024)
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
     """Hold a connection from the first moment on: while one is open nobody's closing takes -wal and -shm away."""
-    with worker.wsgi.extensions["mailsvc"].store.reading():
+    # Opened by a thread that handles requests: mailsvc.cli.serve says where each has its memory from.
+    worker.tpool.submit(_open_connection, worker.wsgi.extensions["mailsvc"].store).result()
+
+
+def _open_connection(store: Store) -> None:
+    with store.reading():
         pass
 
 

@@ -12,22 +12,21 @@ from werkzeug.wrappers import Response
 import config
 from mailsvc import protocols
 from mailsvc.observation import health, note
-from mailsvc.observation.requests import Observing
+from mailsvc.observation.requests import SAFE_HEADERS, Observing
+from mailsvc.openapi import routes as openapi
 from mailsvc.protocols import bodies
 from mailsvc.services.ports import open_ports
 
 log = logging.getLogger("mailsvc")
 
-SAFE_HEADERS = (
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-)
-
 
 class Application(Flask):
-    """Flask without asynchronous views: it asks of every function of every request whether it is one."""
+    """Flask without asynchronous views: it asks of every function of every request whether it is one.
+
+    Its own kind of response is what the dialects answer with, so that it need not be made of another.
+    """
+
+    response_class = Response  # type: ignore[assignment]
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The function itself."""
@@ -46,6 +45,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     for dialect in dialects:
         app.register_blueprint(dialect.blueprint(ports))
     app.register_blueprint(health.blueprint(ports))
+    app.register_blueprint(openapi.blueprint(dialects))
     app.register_error_handler(Exception, lambda error: _outside(owners, error))
     app.wsgi_app = Observing(app.wsgi_app, owners.of, SAFE_HEADERS, trust_given_id=settings.trusted_proxies > 0)  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -1,23 +1,26 @@
 """gunicorn's threaded worker and its log, made discreet."""
 
 import errno
+import select
+import signal
 import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
-from flask import Flask
-from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 import config
-from mailsvc.core.acts import USER, PanelUser
 from mailsvc.core.texts import cleaned
 from mailsvc.observation import logs
-from mailsvc.services import forwards, mailboxes, sign_in, throttle
+from mailsvc.observation.requests import SAFE_HEADERS
 from mailsvc.services.ports import Ports
-from mailsvc.store import files
 
 
 class Log(Logger):
@@ -31,28 +34,6 @@ class Log(Logger):
         self.error_log.propagate = True
 
 
-def warm_up(app: Flask) -> None:
-    """Do once in the master what every request does, and leave no trace of it.
-
-    What the first requests make (compiled statements, tables of the libraries) is then shared by all workers instead of
-    being made in each: docs/performance.md has the figures. Only reads; every connection is closed again before the
-    workers are forked.
-    """
-    ports: Ports = app.extensions["mailsvc"]
-    nobody = PanelUser(0, "nobody", USER)
-    try:
-        sign_in.look_up(ports, "nobody", throttle.pair_of("nobody", ""))
-        ports.remembered.knows(ports.passwords.of_nobody, "")
-        with ports.passwords.checking() as matches:
-            matches(ports.passwords.of_nobody, "")
-        mailboxes.listed(ports, nobody)
-        forwards.listed(ports, nobody)
-    finally:
-        ports.store.close()
-        if ports.settings.database_file is not None:
-            files.make_readable(ports.settings.database_file)
-
-
 RECEIVE_SECONDS = 30.0
 """How long one request may take to arrive. A thread waits for it, and there are few."""
 
@@ -61,10 +42,17 @@ SILENCE_SECONDS = 3.0
 
 
 class Impatient:
-    """A client\'s socket that does not wait for ever for a request to arrive, or for its answer to be taken."""
+    """A client's socket that does not wait for ever for a request to arrive, or for its answer to be taken.
+
+    The system's socket never waits at all. Whoever wants to wait asks for it here, which costs a call of the system's
+    only when there is something to wait for: each such call lets go of the interpreter's lock, and under load another
+    thread takes it.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
         self._sock = sock
+        self._patience: float | None = 0.0
         self._deadline = 0.0
         self._given_up = False
 
@@ -73,19 +61,29 @@ class Impatient:
 
     def setblocking(self, blocking: bool) -> None:
         """Before each request gunicorn makes the socket blocking: then the time begins."""
-        self._sock.setblocking(blocking)
+        self._patience = None if blocking else 0.0
         self._deadline = time.monotonic() + RECEIVE_SECONDS
 
+    def settimeout(self, seconds: float | None) -> None:
+        """How long to wait for anything to arrive, if that is shorter than SILENCE_SECONDS."""
+        self._patience = seconds
+
+    def gettimeout(self) -> float | None:
+        """As it was set."""
+        return self._patience
+
     def recv(self, size: int) -> bytes:
-        """Nothing, as if the client had gone, when the time is up."""
-        if self._sock.gettimeout() != 0.0:
-            left = self._deadline - time.monotonic()
-            self._wait_at_most(SILENCE_SECONDS if left > SILENCE_SECONDS else max(0.001, left))
-        try:
-            return self._sock.recv(size)
-        except TimeoutError:
-            self._given_up = True
-            return b""
+        """What has arrived; nothing, as if the client had gone, when the time is up."""
+        while True:
+            try:
+                return self._sock.recv(size)
+            except BlockingIOError:
+                if self._patience == 0.0:
+                    raise
+            left = max(0.001, self._deadline - time.monotonic())
+            if not self._wait(select.POLLIN, min(SILENCE_SECONDS, left, self._patience or SILENCE_SECONDS)):
+                self._given_up = True
+                return b""
 
     def shutdown(self, how: int) -> None:
         """Raises OSError for a client that was given up: gunicorn would linger for it, and accept nobody meanwhile."""
@@ -93,18 +91,149 @@ class Impatient:
             raise OSError(errno.ENOTCONN, "given up")
         self._sock.shutdown(how)
 
+    def send(self, data: bytes) -> int:
+        """As sendall."""
+        self.sendall(data)
+        return len(data)
+
     def sendall(self, data: bytes) -> None:
         """Raises BrokenPipeError when the client does not take it."""
-        self._wait_at_most(RECEIVE_SECONDS)
-        try:
-            self._sock.sendall(data)
-        except TimeoutError:
-            raise BrokenPipeError(errno.EPIPE, "the client does not take the answer") from None
+        left = memoryview(data)
+        deadline = time.monotonic() + RECEIVE_SECONDS
+        while left:
+            try:
+                left = left[self._sock.send(left) :]
+            except BlockingIOError:
+                if not self._wait(select.POLLOUT, deadline - time.monotonic()):
+                    raise BrokenPipeError(errno.EPIPE, "the client does not take the answer") from None
 
-    def _wait_at_most(self, seconds: float) -> None:
-        # Only when it is another: each setting is a call of the system's, with the interpreter's lock let go.
-        if self._sock.gettimeout() != seconds:
-            self._sock.settimeout(seconds)
+    def _wait(self, event: int, seconds: float) -> bool:
+        """Whether the socket is ready for ``event``, or broken, within ``seconds``."""
+        waiting = select.poll()
+        waiting.register(self._sock, event)
+        return bool(waiting.poll(max(0.0, seconds) * 1000))
+
+
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def hold_end_back() -> None:
+    """Let a signal to end wait, from before a worker is forked.
+
+    Until it has handlers of its own a worker has gunicorn's master's, which would only note the signal and go on: the
+    master then waited for it until its patience ended, and killed it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def let_end() -> None:
+    """Take what was held back, and whatever comes."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+class Threads(Executor):
+    """A fixed number of threads that handle requests, and stand-ins for those that wait for a foreign server.
+
+    ``on_lending`` is called whenever a stand-in begins: there is room for a request again.
+
+    The standard library's pool has a fixed size: a few requests that each wait for a minute would hold it whole.
+    """
+
+    def __init__(self, number: int, on_lending: Callable[[], None] = lambda: None) -> None:
+        self._on_lending = on_lending
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._surplus = 0
+        self._ended = False
+        self.lent_out = 0
+        for _ in range(number):
+            self._start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have ``fn`` called by the next thread that is free."""
+        future: Future[Any] = Future()
+
+        def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._work.put(call)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End every thread when what was submitted is done."""
+        with self._lock:
+            self._ended = True
+            threads = list(self._threads)
+        for _ in threads:
+            self._work.put(None)
+        if wait:
+            for thread in threads:
+                thread.join()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """The calling thread waits for long: another does its work meanwhile, and afterwards one of them ends."""
+        stands_in = self._stand_in()
+        try:
+            yield
+        finally:
+            if stands_in:
+                with self._lock:
+                    self.lent_out -= 1
+                    self._surplus += 1
+
+    def _stand_in(self) -> bool:
+        with self._lock:
+            if self._ended or threading.current_thread() not in self._threads:
+                return False
+        try:
+            self._start()
+        except RuntimeError:
+            # The system has no more threads: then one fewer is at work.
+            return False
+        with self._lock:
+            self.lent_out += 1
+        self._on_lending()
+        return True
+
+    def _start(self) -> None:
+        # As a daemon: a process that was told to end does not wait for foreign servers.
+        thread = threading.Thread(target=self._run, name="requests", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._threads.discard(thread)
+            raise
+
+    def _run(self) -> None:
+        try:
+            while (call := self._work.get()) is not None:
+                call()
+                # Nothing of the request stays while the next is waited for.
+                del call
+                if self._surplus and self._is_surplus():
+                    return
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _is_surplus(self) -> bool:
+        with self._lock:
+            if self._surplus and not self._ended:
+                self._surplus -= 1
+                return True
+            return False
 
 
 YIELD_SECONDS = 0.002
@@ -124,9 +253,27 @@ class Worker(ThreadWorker):
         self._under_way = 0
         self._yielding_until: float | None = None
 
+    def init_signals(self) -> None:
+        """In the new process, which can end in good order from here on."""
+        super().init_signals()
+        let_end()
+
     @property
     def _full(self) -> bool:
-        return bool(self._under_way >= self.cfg.threads)
+        return bool(self._under_way - self.tpool.lent_out >= self.cfg.threads)
+
+    def get_thread_pool(self) -> Threads:
+        """The threads that handle requests."""
+        # The loop would sleep on until a request ends, for a second at most.
+        return Threads(self.cfg.threads, on_lending=lambda: self.method_queue.defer(lambda: None))
+
+    def load_wsgi(self) -> None:
+        """Let whoever waits for a foreign server wait beside the threads."""
+        super().load_wsgi()
+        ports: Ports | None = self.wsgi.extensions.get("mailsvc")
+        # What the benchmarks compare with is served by this worker too, and calls nobody.
+        if ports is not None:
+            ports.outgoing.lent = self.tpool.lent
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Before every turn of the loop."""
@@ -163,9 +310,22 @@ class Worker(ThreadWorker):
         else:
             self.log.warning("refused a malformed request from %s: %s", address, type(exc).__name__)
         try:
-            util.write_error(client, status, reason, "")
+            client.sendall(_plain(status, reason))
         except OSError:
             self.log.debug("the client of a refused request was gone")
+
+
+def _plain(status: int, reason: str) -> bytes:
+    """A whole answer in plain text: whose wire it would have been is not known."""
+    body = f"{status} {reason}\n"
+    lines = (
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in SAFE_HEADERS),
+    )
+    return "\r\n".join((*lines, "", body)).encode("ascii")
 
 
 def _status_of(error: BaseException) -> tuple[int, str]:

@@ -14,12 +14,12 @@ from sqlalchemy import func, select
 import config
 from mailsvc.core.acts import ROOT, Act, PanelUser
 from mailsvc.core.refusals import AlreadyExists
-from mailsvc.services import publication, users, zones
+from mailsvc.services import installation_id, publication, tokens, users, zones
+from mailsvc.services import secrets as sealed
 from mailsvc.services.ports import Ports
 from mailsvc.store import files, schema
-from mailsvc.store.models import DkimKey
 from mailsvc.store.models import PanelUser as Row
-from mailsvc.vault.seals import create_key_file
+from mailsvc.vault.seals import CannotOpen, create_key_file
 
 log = logging.getLogger("mailsvc.startup")
 
@@ -66,8 +66,10 @@ def prepare(app: Flask) -> FirstStart | None:
     _key_file(ports)
     first = _root_user(ports)
     zones.describe_server(ports)
+    installation_id.make(ports)
     for settled in publication.reconcile(ports, at_start=True):
         log.info("reconciled %s: %s", settled.name, settled.failure or "settled")
+    tokens.forget_expired(ports)
     ports.store.close()
     if ports.settings.database_file is not None:
         files.make_readable(ports.settings.database_file)
@@ -79,10 +81,14 @@ def _open_database(ports: Ports) -> None:
     try:
         if file is not None:
             files.make_readable(file)
-            with ports.store.reading() as unit:
-                schema.refuse_newer(schema.version(unit))
+        with ports.store.reading() as unit:
+            found = schema.version(unit)
+        schema.refuse_newer(found)
+        if file is not None:
             _switch_to_wal(file)
-        schema.upgrade(ports.store.engine)
+        # Alembic takes a quarter of a second to load: not for nothing.
+        if found != schema.HEAD:
+            schema.upgrade(ports.store.engine)
     except schema.SchemaTooNew as error:
         raise CannotStart(f"{file or 'the database'} belongs to a newer mailsvc: {error}") from None
     except Exception as error:
@@ -100,13 +106,17 @@ def _key_file(ports: Ports) -> None:
         made = create_key_file(ports.settings.key_file)
     except OSError as error:
         raise CannotStart(f"cannot write the key file {ports.settings.key_file}: {error.strerror}") from None
-    if not made:
-        return
-    with ports.store.reading() as unit:
-        sealed = unit.scalar(select(func.count()).select_from(DkimKey)) or 0
-    if sealed:
-        log.error("made a new %s: %s DKIM keys were sealed with another one and do not open",
-                  ports.settings.key_file, sealed)  # fmt: skip
+    if made:
+        for column, count in sealed.stored(ports).items():
+            log.error("made a new %s: %s values of %s were sealed with another one and do not open",
+                      ports.settings.key_file, count, column)  # fmt: skip
+    else:
+        try:
+            ports.seals.seal("start", b"")
+        except CannotOpen as error:
+            raise CannotStart(str(error)) from None
+        for column in sealed.foreign(ports):
+            log.error("values of %s do not open with the keys of %s", column, ports.settings.key_file)
 
 
 def _root_user(ports: Ports) -> FirstStart | None:

@@ -15,8 +15,9 @@ from prometheus_client import REGISTRY
 
 import config
 from mailsvc import protocols
-from mailsvc.app import SAFE_HEADERS, create_app
+from mailsvc.app import create_app
 from mailsvc.observation.logs import JsonLines
+from mailsvc.observation.requests import SAFE_HEADERS
 from mailsvc.protocols import bodies
 from tests.protocols.brainycp.panel import Panel, parsed
 

@@ -2,13 +2,15 @@
 
 import socket
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import config
-from config import ConfigError, TcpAddress, UnixAddress
+from config import ConfigError, Delivery, TcpAddress, UnixAddress
+from mailsvc.core.mail_accounts import Offer, Provider
 
 CANARY = "Canary-7c1e"
 """Stands in for a secret: it must not come up in any message."""
@@ -23,9 +25,11 @@ RFC2136 = {
 DEFAULTS: dict[str, Any] = {
     "data_dir": config.ROOT / "instance",
     "bind": TcpAddress("127.0.0.1", 8002),
+    "milter_bind": TcpAddress("127.0.0.1", 8891),
+    "quota_status": TcpAddress("127.0.0.1", 12340),
     "database_url": None,
     "workers": 2,
-    "threads": 3,
+    "threads": 2,
     "root_password": None,
     "spf": "v=spf1 mx ~all",
     "dkim_selector": "mail",
@@ -36,6 +40,19 @@ DEFAULTS: dict[str, Any] = {
     "rfc2136_key_algorithm": "hmac-sha256",
     "zonefile_dir": None,
     "zonefile_reload": None,
+    "smtp_deny_networks": tuple(ip_network(text) for text in config.NEVER_CALLED.split(",")),
+    "allow_invalid_certs": False,
+    "connect_timeout": 15,
+    "login_timeout": 30,
+    "local_delivery": None,
+    "collect_interval": 90,
+    "mail_providers": {},
+    "cors_origins": (),
+    "docspace_default": "standalone",
+    "docspace_test_limit": 5,
+    "resolver": None,
+    "mail_root": Path("/var/vmail"),
+    "purge_after_days": 7,
     "trusted_proxies": 0,
     "log_format": None,
 }
@@ -52,6 +69,11 @@ GOOD: list[tuple[str, str, Any]] = [
     ("bind", "[::1]:8002", TcpAddress("::1", 8002)),
     ("bind", "unix:/run/mailsvc.sock", UnixAddress(Path("/run/mailsvc.sock"))),
     ("bind", "unix:mailsvc.sock", UnixAddress(Path.cwd() / "mailsvc.sock")),
+    ("milter_bind", "[::1]:8891", TcpAddress("::1", 8891)),
+    ("milter_bind", "unix:/run/milter", UnixAddress(Path("/run/milter"))),
+    ("quota_status", "192.0.2.1:1", TcpAddress("192.0.2.1", 1)),
+    ("quota_status", "unix:/run/quota-status", UnixAddress(Path("/run/quota-status"))),
+    ("quota_status", "off", None),
     ("database_url", "postgresql+psycopg://user:password@host/name", "postgresql+psycopg://user:password@host/name"),
     ("database_url", "sqlite:////srv/mail.sqlite3", "sqlite:////srv/mail.sqlite3"),
     ("workers", "1", 1),
@@ -79,6 +101,34 @@ GOOD: list[tuple[str, str, Any]] = [
     ("zonefile_dir", "/etc/bind/mailsvc", Path("/etc/bind/mailsvc")),
     ("zonefile_reload", "rndc reload {domain}", ("rndc", "reload", "{domain}")),
     ("zonefile_reload", "sudo -n 'a program' \"two words\"", ("sudo", "-n", "a program", "two words")),
+    ("smtp_deny_networks", "", ()),
+    ("smtp_deny_networks", "10.0.0.0/8, fe80::/10", (ip_network("10.0.0.0/8"), ip_network("fe80::/10"))),
+    ("allow_invalid_certs", "1", True),
+    ("connect_timeout", "300", 300),
+    ("login_timeout", "1", 1),
+    ("local_delivery", "lmtp+unix:///run/lmtp", Delivery("lmtp", UnixAddress(Path("/run/lmtp")))),
+    ("local_delivery", "lmtp://127.0.0.1:24", Delivery("lmtp", TcpAddress("127.0.0.1", 24))),
+    ("local_delivery", "smtp://[::1]:25", Delivery("smtp", TcpAddress("::1", 25))),
+    ("collect_interval", "1", 1),
+    (
+        "mail_providers",
+        str(config.ROOT / "deploy" / "mail-providers.example.json"),
+        {
+            "example.com": Provider(
+                imap=Offer("imap.example.com", 993, 1),
+                pop3=Offer("pop.example.com", 995, 1, by_local_part=True),
+                smtp=Offer("smtp.example.com", 587, 2),
+            )
+        },
+    ),
+    ("cors_origins", "https://a.example, http://[::1]:80", ("https://a.example", "http://[::1]:80")),
+    ("docspace_default", "saas", "saas"),
+    ("docspace_test_limit", "0", 0),
+    ("resolver", "192.0.2.53", TcpAddress("192.0.2.53", 53)),
+    ("resolver", "[::1]:5353", TcpAddress("::1", 5353)),
+    ("mail_root", "/srv/mail", Path("/srv/mail")),
+    ("purge_after_days", "0", 0),
+    ("purge_after_days", "3650", 3650),
     ("trusted_proxies", "0", 0),
     ("trusted_proxies", "8", 8),
     ("log_format", "text", "text"),
@@ -88,7 +138,10 @@ GOOD: list[tuple[str, str, Any]] = [
 BAD: list[tuple[str, str]] = [
     ("data_dir", ""),
     *(("bind", text) for text in ("", "8002", ":8002", "host", "host:", "host:65536", "host:-1", "host:port", "unix:")),
+    *(("bind", text) for text in ("127.0.0.1:0", "[::1]:00", "host:0")),
     *(("bind", text) for text in ("::1:8002", "[::1]", "[host]:80", "a b:80", "host:80/x", "host:80 ", "host:٣")),
+    *(("milter_bind", text) for text in ("", "off", "8891", "host:port", "unix:")),
+    *(("quota_status", text) for text in ("", "none", "12340", "host:65536", "unix:")),
     ("database_url", f"mysql://u:{CANARY}@host/name"),
     ("database_url", f"postgresql://u:{CANARY}@host/name"),
     ("database_url", f"sqlite:///{CANARY}"),
@@ -112,6 +165,22 @@ BAD: list[tuple[str, str]] = [
     *(("rfc2136_key_algorithm", text) for text in ("", "hmac-md5", "HMAC-SHA256")),
     ("zonefile_dir", ""),
     *(("zonefile_reload", text) for text in ("", "   ", "rndc 'reload")),
+    *(("smtp_deny_networks", text) for text in ("10.0.0.1/8", "10.0.0.0/33", "local", "10.0.0.0/8;fe80::/10")),
+    *(("allow_invalid_certs", text) for text in ("", "yes", "2", "true")),
+    *(("connect_timeout", text) for text in ("", "0", "301", "1.5")),
+    *(("login_timeout", text) for text in ("", "0", "301", "-1")),
+    *(
+        ("local_delivery", text)
+        for text in ("", "lmtp", "lmtp://", "lmtp+unix://relative", "http://a:1", "smtp://a:99999")
+    ),
+    *(("collect_interval", text) for text in ("", "0", "86401")),
+    *(("mail_providers", text) for text in ("", "/nonexistent/providers.json")),
+    *(("cors_origins", text) for text in ("*", "null", "a.example", "https://a.example/", "https://A.example")),
+    *(("docspace_default", text) for text in ("", "SaaS", "cloud")),
+    *(("docspace_test_limit", text) for text in ("", "-1", "many")),
+    *(("resolver", text) for text in ("", "192.0.2.53:65536", "a b")),
+    ("mail_root", ""),
+    *(("purge_after_days", text) for text in ("", "-1", "3651", "7d")),
     *(("trusted_proxies", text) for text in ("", "9", "-1", "yes")),
     *(("log_format", text) for text in ("", "JSON", "xml")),
 ]
@@ -221,6 +290,7 @@ def test_an_unknown_name_is_refused(name: str) -> None:
 
 def test_other_programs_settings_are_not_ours_to_judge() -> None:
     environ = {"PATH": "/bin", "MAILSVCX": "1", "mailsvc_spf": "1", "MAIL": "1", "MAILSVC_REQUIRE_SERVERS": "1"}
+    environ["MAILSVC_DEBIAN_13_ROOT"] = "/absent"
     assert config.load(environ) == config.load({})
 
 

@@ -5,7 +5,7 @@ import click
 from mailsvc.cli.session import ADMINISTRATOR, acting, json_option, opened, password_from, password_option, show
 from mailsvc.core.addresses import domain_name, mail_address, mailbox_address
 from mailsvc.core.quotas import quota_mib
-from mailsvc.services import mailboxes
+from mailsvc.services import mailboxes, removed_mailboxes
 
 
 @click.group()
@@ -26,11 +26,13 @@ def add(address: str, quota: str, password_stdin: bool) -> None:
 
 @mailbox.command("list")
 @click.option("--domain", help="Only this domain's.")
+@click.option("--removed", is_flag=True, help="Those that were removed and can be restored, and until when.")
 @json_option
-def listed(domain: str | None, as_json: bool) -> None:
+def listed(domain: str | None, removed: bool, as_json: bool) -> None:
     """List mailboxes."""
     with opened() as ports:
-        show(mailboxes.listed(ports, ADMINISTRATOR, domain=domain and domain_name(domain)), as_json)
+        of = removed_mailboxes.listed if removed else mailboxes.listed
+        show(of(ports, ADMINISTRATOR, domain=domain and domain_name(domain)), as_json)
 
 
 @mailbox.command()
@@ -71,6 +73,14 @@ def enable(address: str) -> None:
 @mailbox.command()
 @click.argument("address")
 def remove(address: str) -> None:
-    """Remove a mailbox."""
+    """Remove a mailbox; it can be restored for a time."""
     with acting("mailbox remove", address) as (ports, act):
         mailboxes.remove(ports, act, address=mail_address(address))
+
+
+@mailbox.command()
+@click.argument("address")
+def restore(address: str) -> None:
+    """Bring a removed mailbox back, with its mail, password and quota."""
+    with acting("mailbox restore", address) as (ports, act):
+        removed_mailboxes.restore(ports, act, address=mail_address(address))

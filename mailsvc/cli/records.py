@@ -59,7 +59,10 @@ def reconcile() -> None:
     with opened() as ports:
         results = publication.reconcile(ports)
     for result in results:
-        if result.failure is None:
+        if result.under_way:
+            seconds = publication.LEASE.seconds
+            click.echo(f"{result.name}: left alone, a change of it began less than {seconds} seconds ago")
+        elif result.failure is None:
             click.echo(f"{result.name}: {'published' if result.enabled else 'withdrawn'}")
         else:
             click.echo(f"mailsvc: {result.name} is still unsettled: {result.failure}", err=True)

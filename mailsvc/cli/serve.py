@@ -2,7 +2,7 @@
 
 import os
 import socket
-import stat
+import subprocess
 import sys
 
 import click
@@ -11,71 +11,34 @@ from flask import Flask
 import config
 from config import TcpAddress, UnixAddress
 from mailsvc import startup
+from mailsvc.cli.listening import listen
 from mailsvc.observation import logs
 from mailsvc.services.ports import open_ports
 
-BACKLOG = 2048
 
-MEMORY = {
-    # Each hash takes 19 MiB: one arena, and blocks of that size straight from and back to the system, or every thread
-    # that ever hashed would keep them (docs/performance.md).
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "1048576",
-    "MALLOC_TRIM_THRESHOLD_": "1048576",
-}
+def _memory(arenas: int) -> dict[str, str]:
+    """How malloc shall work (docs/performance.md): as many ``arenas`` at most, and large blocks for themselves."""
+    return {
+        "MALLOC_ARENA_MAX": str(arenas),
+        # Straight from the system and back to it, or every thread that ever asked for one would keep it.
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
+        "MALLOC_TRIM_THRESHOLD_": "1048576",
+    }
 
 
 @click.command()
 def serve() -> None:
-    """Serve: migrates, creates what is missing, then runs gunicorn."""
+    """Serve: migrates, creates what is missing, then runs gunicorn, and beside it the worker that collects accounts."""
     settings = config.load()
     logs.set_up(settings.log_format)
     startup.make_data_dir(settings)
     # Before anything is made or migrated: a second service on the same address must change nothing.
-    listener = _listen(settings.bind)
+    listener = listen(settings.bind)
     app = Flask("mailsvc")
     app.extensions["mailsvc"] = open_ports(app, settings)
     first = startup.prepare(app)
     _announce(settings, first)
     _become_gunicorn(settings, listener)
-
-
-def _listen(bind: TcpAddress | UnixAddress) -> socket.socket:
-    try:
-        return _listen_tcp(bind) if isinstance(bind, TcpAddress) else _listen_unix(bind)
-    except OSError as error:
-        raise startup.CannotStart(f"cannot listen on {bind}: {error.strerror or error}") from None
-
-
-def _listen_tcp(bind: TcpAddress) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    # `::` is every address of the machine, those of IPv4 too.
-    both = address[0] == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
-
-
-def _listen_unix(bind: UnixAddress) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    path = str(bind.path)
-    if _is_abandoned(path):
-        os.unlink(path)  # noqa: PTH108 - a socket, not a file to read
-    listener.bind(path)
-    os.chmod(path, 0o660)  # noqa: PTH101 - the reverse proxy's group connects
-    listener.listen(BACKLOG)
-    return listener
-
-
-def _is_abandoned(path: str) -> bool:
-    """Whether ``path`` is a socket that nobody listens on any more."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - see above
-            return False
-    except FileNotFoundError:
-        return False
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) != 0
 
 
 def _announce(settings: config.Settings, first: startup.FirstStart | None) -> None:
@@ -111,6 +74,13 @@ def _become_gunicorn(settings: config.Settings, listener: socket.socket) -> None
     listener.set_inheritable(True)
     # The working directory stays what it is: settings may name files relative to it.
     found = os.pathsep.join(filter(None, (str(config.ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {**MEMORY, **os.environ, "PYTHONPATH": found}
+    environment = {**os.environ, "PYTHONPATH": found}
+    if settings.local_delivery is not None:
+        # A child of the process that becomes gunicorn's master: it ends with it.
+        beside = {name: value for name, value in environment.items() if name != "NOTIFY_SOCKET"}
+        subprocess.Popen([sys.executable, "-m", "mailsvc.keeper", str(os.getpid())], env=_memory(1) | beside)
+    # An arena for each thread: what it asks for comes from pages of its own. In the gaps of what a worker is forked
+    # with each little piece would make a page the worker's own.
+    environment = _memory(settings.threads + 1) | environment
     arguments = [sys.executable, "-m", "gunicorn", "-c", str(config.ROOT / "gunicorn.conf.py")]
     os.execve(sys.executable, [*arguments, "--bind", f"fd://{listener.fileno()}"], environment)  # noqa: S606

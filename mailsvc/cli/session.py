@@ -6,6 +6,8 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import click
@@ -32,10 +34,17 @@ ADMINISTRATOR = PanelUser(0, "administrator", ROOT)
 
 
 @contextmanager
-def opened(*, whatever_version: bool = False) -> Iterator[Ports]:
-    """The ports on an existing database, of this mailsvc's schema unless any will do. Raises CannotOpen."""
+def opened(
+    *, whatever_version: bool = False, threads: int | None = None, level: int = logging.ERROR
+) -> Iterator[Ports]:
+    """The ports on an existing database, of this mailsvc's schema unless any will do. Raises CannotOpen.
+
+    ``threads`` is how many will use them at once, where that is not what the settings say; ``level`` what is logged.
+    """
     settings = config.load()
-    logs.set_up(settings.log_format, logging.ERROR)
+    if threads is not None:
+        settings = replace(settings, threads=threads)
+    logs.set_up(settings.log_format, level)
     _refuse_missing(settings)
     ports = open_ports(Flask("mailsvc"), settings)
     try:
@@ -125,7 +134,7 @@ def show(rows: Sequence[Any], as_json: bool) -> None:
     """Print ``rows`` (NamedTuples) as a table with their field names for a head, or as a JSON list."""
     records = [row._asdict() for row in rows]
     if as_json:
-        click.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(records, ensure_ascii=False, indent=2, default=_cell))
     elif records:
         _table([list(records[0]), *([_cell(value) for value in record.values()] for record in records)])
 
@@ -135,6 +144,8 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

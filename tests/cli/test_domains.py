@@ -6,8 +6,10 @@ import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TXT
 import dns.zone
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from mailsvc.services.ports import Ports
 from tests.application import ALICE_SECRET, BOB_SECRET
 from tests.cli.command_line import CommandLine
 from tests.protocols.brainycp.panel import Panel
@@ -55,7 +57,7 @@ def test_a_domain_takes_everything_of_it_along(cli: CommandLine, client: FlaskCl
     assert cli("forward", "list", "--json").rows == []
     assert cli("domain", "show", "example.com").refusal == "there is no domain example.com"
     assert cli("domain", "add", "example.com", "--owner", "alice").text == ""
-    assert [row["purpose"] for row in cli("domain", "show", "example.com", "--json").rows] == ["MX", "SPF"]
+    assert "DKIM" not in [row["purpose"] for row in cli("domain", "show", "example.com", "--json").rows]
     assert cli("user", "list", "--json").rows[0]["mailbox_count"] == 0
 
 
@@ -73,6 +75,20 @@ def test_what_is_refused(cli: CommandLine) -> None:
     for bad in ("localhost", "a..b", "a b.test", "a-.test", "a_b.test", "a@b.test", "192.0.2.1/24"):
         assert cli("domain", "add", bad, "--owner", "bob").refusal == "not a usable domain"
     assert cli("domain", "list").text == before
+
+
+def test_a_catch_all_is_set_shown_and_switched_off(cli: CommandLine) -> None:
+    assert cli("domain", "catch-all", "example.com").text == "off\n"
+    assert "catch-all: off\n" in cli("domain", "show", "example.com").text
+    assert cli("domain", "catch-all", "Example.com", "OLD@example.com").text == ""
+    assert cli("domain", "catch-all", "example.com").text == "old@example.com\n"
+    assert "catch-all: old@example.com\n" in cli("domain", "show", "example.com").text
+    assert cli("domain", "catch-all", "example.com", "--off").text == ""
+    assert cli("domain", "catch-all", "example.com", "--off").refusal == "that is so already for example.com"
+    nobody = cli("domain", "catch-all", "example.com", "nobody@bob.test")
+    assert nobody.refusal == "there is no mailbox nobody@bob.test"
+    assert cli("domain", "catch-all", "new.test", "a@b.test").refusal == "there is no domain new.test"
+    assert cli("domain", "catch-all", "example.com", "nobody").refusal == "not a usable address"
 
 
 # The records it should have
@@ -98,9 +114,9 @@ def of_txt(line: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(string.decode("ascii") for string in data.strings)
 
 
-def test_a_new_domain_should_have_mx_and_spf(cli: CommandLine) -> None:
+def test_a_new_domain_should_have_mx_spf_and_what_clients_look_for(cli: CommandLine) -> None:
     records = shown(cli)
-    assert list(records) == ["MX", "SPF"]
+    assert list(records) == ["MX", "SPF", "DMARC", "autoconfig", "SRV"]
     assert records["SPF"] == {
         "purpose": "SPF",
         "name": "example.com",
@@ -109,10 +125,33 @@ def test_a_new_domain_should_have_mx_and_spf(cli: CommandLine) -> None:
         "strings": ["v=spf1 mx ~all"],
         "zone_line": 'example.com. 300 IN TXT "v=spf1 mx ~all"',
         "published": False,
+        "note": "",
     }
     name, ttl, data = parsed(records["MX"]["zone_line"])
     assert isinstance(data, dns.rdtypes.ANY.MX.MX)
     assert (name, ttl, data.preference, data.exchange.to_text()) == ("example.com.", 300, 10, f"{HOSTNAME}.")
+
+
+SERVED = """
+SELECT r.name, r.type, r.content, r.prio FROM pdns_record r JOIN pdns_domain d ON d.id = r.domain_id
+WHERE d.name = 'example.com' AND r.type NOT IN ('SOA', 'NS')
+"""
+
+FORMS = {"MX": "{prio} {content}.", "SRV": "{prio} {content}.", "CNAME": "{content}.", "TXT": "{content}"}
+"""How a zone file writes what the views have in two columns, host names without the last dot."""
+
+
+def test_every_line_is_what_the_views_serve(cli: CommandLine, ports: Ports) -> None:
+    """What is pasted into another zone is what PowerDNS would answer."""
+    for command in ("spf", "dkim"):
+        cli(command, "on", "example.com")
+    with ports.store.reading() as unit:
+        rows = unit.execute(sa.text(SERVED)).all()
+    served = {(f"{row.name}.", row.type, FORMS[row.type].format(prio=row.prio, content=row.content)) for row in rows}
+    listed = cli("domain", "show", "example.com", "--json").rows
+    lines = [row["zone_line"].split(" ", 4) for row in listed]
+    assert {(name, kind, data) for name, _, _, kind, data in lines} == served
+    assert len(listed) == len(rows) and all(row["published"] for row in listed)
 
 
 def test_a_key_is_cut_into_strings_that_a_zone_file_can_hold(cli: CommandLine) -> None:

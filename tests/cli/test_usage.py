@@ -11,7 +11,9 @@ import pytest
 
 import config
 from mailsvc.cli import commands
+from mailsvc.store import engine
 from tests.cli.command_line import CommandLine
+from tests.store.locking import locked
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "user add": ("carol", "--password-stdin"),
@@ -23,6 +25,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "domain add": ("new.test", "--owner", "alice"),
     "domain list": (),
     "domain show": ("example.com",),
+    "domain check": ("example.com",),
+    "domain catch-all": ("example.com", "old@example.com"),
     "domain give": ("example.com", "--owner", "bob"),
     "domain remove": ("example.com",),
     "mailbox add": ("new@example.com", "--quota", "0", "--password-stdin"),
@@ -31,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mailbox quota": ("old@example.com", "1"),
     "mailbox disable": ("old@example.com",),
     "mailbox enable": ("old@example.com",),
+    "mailbox restore": ("old@example.com",),
     "mailbox remove": ("old@example.com",),
     "forward add": ("a@example.com", "b@example.net"),
     "forward list": (),
@@ -39,13 +44,39 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "spf off": ("example.com",),
     "dkim on": ("example.com",),
     "dkim off": ("example.com",),
+    "dkim rotate": ("example.com",),
+    "dkim add": ("example.com", "--algorithm", "ed25519"),
+    "dkim remove": ("example.com", "--algorithm", "ed25519"),
+    "token add": ("alice",),
+    "token list": ("alice",),
+    "token revoke": ("1",),
+    "account list": (),
+    "account show": ("me@elsewhere.example",),
+    "secrets rotate": (),
     "reconcile": (),
+    "mailhost purge": (),
     "backup": ("/absent/copy",),
     "restore": ("/absent/copy",),
 }
 """One call of every command that works on an existing database."""
 
-NEEDED = {"user add": 1, "domain add": 1, "domain give": 1, "mailbox add": 1, "forward add": 2, "mailbox quota": 2}
+WITHOUT_EXAMPLE = {"serve", "milter", "collect", "mailhost render", "doctor"}
+"""Commands without an example here: three go on for ever, two need no database."""
+
+GROUPS = {"user", "domain", "mailbox", "forward", "spf", "dkim", "token", "account", "secrets", "mailhost", ""}
+
+NEEDED = {
+    "user add": 1,
+    "domain add": 1,
+    "domain catch-all": 1,
+    "domain give": 1,
+    "mailbox add": 1,
+    "forward add": 2,
+    "mailbox quota": 2,
+    "dkim rotate": 0,
+    "dkim add": 1,
+    "dkim remove": 1,
+}
 """How many arguments a command cannot do without, where it is not all of the example's."""
 
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -62,10 +93,10 @@ def leaves(group: click.Group = commands, names: tuple[str, ...] = ()) -> Iterat
 
 
 def test_there_is_an_example_of_every_command() -> None:
-    assert {name for name, _ in leaves()} == {*EXAMPLES, "serve"}
+    assert {name for name, _ in leaves()} == {*EXAMPLES, *WITHOUT_EXAMPLE}
 
 
-@pytest.mark.parametrize("name", [*EXAMPLES, "serve", "user", "domain", "mailbox", "forward", "spf", "dkim", ""])
+@pytest.mark.parametrize("name", [*EXAMPLES, *sorted(WITHOUT_EXAMPLE | GROUPS)])
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_needs_no_database(nowhere: CommandLine, name: str, option: str) -> None:
     text = nowhere(*name.split(), option).text
@@ -100,10 +131,19 @@ def test_the_version_can_be_asked_for(nowhere: CommandLine) -> None:
         ("spf", "on"),
         ("spf", "on", "example.com", "example.net"),
         ("spf", "maybe", "example.com"),
+        ("domain", "catch-all", "example.com", "a@example.com", "--off"),
+        ("dkim", "rotate"),
+        ("dkim", "rotate", "--wait"),
+        ("dkim", "rotate", "--continue", "--wait"),
+        ("dkim", "add", "example.com"),
+        ("dkim", "add", "example.com", "--algorithm", "dsa"),
         ("reconcile", "example.com"),
         ("backup",),
         ("backup", "/"),
         ("serve", "now"),
+        ("mailhost",),
+        ("mailhost", "render"),
+        ("mailhost", "render", "/absent", "/absent"),
     ],
 )
 def test_a_wrong_command_line_is_two(nowhere: CommandLine, arguments: tuple[str, ...]) -> None:
@@ -159,6 +199,32 @@ def test_a_damaged_database_is_one_clear_line(cli: CommandLine, settings: config
     assert settings.database_file.read_bytes() == b"not a database\n" * 1000
 
 
+@SQLITE
+@pytest.mark.parametrize(
+    "name", ["user add", "domain add", "mailbox add", "forward add", "spf on", "dkim on", "secrets rotate"]
+)
+def test_a_database_that_somebody_else_writes_is_one_clear_line(
+    cli: CommandLine, settings: config.Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    with locked(settings), closing(sqlite3.connect(str(settings.database_file))) as connection:
+        before = [*connection.iterdump()]
+        line = cli(*name.split(), *EXAMPLES[name], stdin="Secret-1\n").refusal
+        assert line == "the database does not take it: database is locked"
+        assert [*connection.iterdump()] == before
+
+
+@SQLITE
+@pytest.mark.parametrize("content", [None, b"", b"not a key\n"])
+def test_a_key_file_that_seals_nothing_is_one_clear_line(
+    cli: CommandLine, settings: config.Settings, content: bytes | None
+) -> None:
+    settings.key_file.unlink()
+    if content is not None:
+        settings.key_file.write_bytes(content)
+    assert cli("dkim", "on", "example.com").refusal.startswith(f"cannot use the key file {settings.key_file}: ")
+
+
 @EVERY
 def test_a_database_server_that_does_not_answer_is_one_clear_line(nowhere: CommandLine, name: str) -> None:
     url = "postgresql+psycopg://mailsvc:Canary-9@127.0.0.1:1/mailsvc"
@@ -166,11 +232,16 @@ def test_a_database_server_that_does_not_answer_is_one_clear_line(nowhere: Comma
     assert "Canary-9" not in line
 
 
+PATHS = {("mailhost render", "private_key")}
+"""Where a secret is, which is none."""
+
+
 def test_no_command_takes_a_secret_as_an_argument() -> None:
     for name, command in leaves():
         for parameter in command.params:
             words = {word for text in (parameter.name or "", *parameter.opts) for word in text.strip("-").split("-")}
-            if words & {"password", "secret", "pass", "key", "token"}:
+            is_path = (name, parameter.name) in PATHS
+            if words & {"password", "secret", "pass", "key", "token"} and not is_path:
                 assert isinstance(parameter, click.Option) and parameter.is_flag, (name, parameter.name)
 
 
@@ -188,7 +259,7 @@ def test_a_password_comes_from_standard_input(cli: CommandLine, name: str) -> No
 
 HOSTILE = ["two\nlines@example.com", "\x1b[31mred", "x" * 5000, "", " ", "\udcff\udcfe", "a@b@c", "*"]
 
-NAMED = [name for name, words in EXAMPLES.items() if words and name not in ("backup", "restore")]
+NAMED = [name for name, words in EXAMPLES.items() if words and name not in ("backup", "restore", "token revoke")]
 """Commands whose first argument names what they work on."""
 
 

@@ -117,11 +117,7 @@ class Service:
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and give the exit status of the service.
-
-        A worker that gunicorn has only just forked would not notice, and be waited for until gunicorn's patience ends.
-        """
-        self.all_workers()
+        """Send a signal and give the exit status of the service."""
         self.process.send_signal(number)
         return self.process.wait(LIMIT)
 

@@ -23,7 +23,17 @@ import config
 from tests.application import ROOT_SECRET
 from tests.servers import free_port
 from tests.service.calling import addmail, call, mailboxes, perform
-from tests.service.running import DEFAULTS, SERVE, Service, environment, run, serving, wait_until, without_privileges
+from tests.service.running import (
+    DEFAULTS,
+    LIMIT,
+    SERVE,
+    Service,
+    environment,
+    run,
+    serving,
+    wait_until,
+    without_privileges,
+)
 
 CANARY = "Canary-91ab"
 
@@ -211,6 +221,22 @@ def test_a_database_of_a_newer_version_is_left_alone(sqlite_template: Path, tmp_
         assert [*connection.iterdump()] == before
 
 
+def test_a_database_that_somebody_else_writes(sqlite_template: Path, tmp_path: Path) -> None:
+    data_dir = shutil.copytree(sqlite_template, tmp_path / "data")
+    with closing(sqlite3.connect(data_dir / "mailsvc.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert refused(data_dir) == "the database does not take it: database is locked"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key\n"])
+def test_a_key_file_without_keys_is_left_alone(sqlite_template: Path, tmp_path: Path, content: bytes) -> None:
+    data_dir = shutil.copytree(sqlite_template, tmp_path / "data")
+    key_file = data_dir / "secret.keys"
+    key_file.write_bytes(content)
+    assert refused(data_dir) == f"cannot use the key file {key_file}: it does not hold Fernet keys"
+    assert key_file.read_bytes() == content
+
+
 def only_the_header(whole: bytes) -> bytes:
     return whole[:100] + bytes(len(whole) - 100)
 
@@ -349,6 +375,42 @@ def test_a_request_under_way_is_answered_before_the_end(sqlite_template: Path, t
             holder.execute("ROLLBACK")
         assert reply.result()["error"] == 0
         assert service.process.wait(60) == 0
+
+
+SLOW_TO_BOOT = """
+import os, time
+from runpy import run_path
+globals().update({name: value for name, value in run_path(os.environ["REAL_SETTINGS"]).items() if name[0] != "_"})
+
+
+def post_fork(_server, worker):
+    # It has no handlers of its own yet, and gets the signal now.
+    os.kill(os.getpid(), 15)
+    print("told", flush=True)
+    time.sleep(1)
+"""
+
+
+def test_a_worker_that_was_only_just_forked_ends_as_well(sqlite_template: Path, tmp_path: Path) -> None:
+    """gunicorn's master tells its workers once, and kills those that did not hear it when its patience ends."""
+    data_dir = shutil.copytree(sqlite_template, tmp_path / "data")
+    slow = tmp_path / "slow.py"
+    slow.write_text(SLOW_TO_BOOT)
+    bind = f"127.0.0.1:{free_port()}"
+    environ = environment(data_dir, {"BIND": bind}) | {"REAL_SETTINGS": str(config.ROOT / "gunicorn.conf.py")}
+    command = [sys.executable, "-m", "gunicorn", "-c", str(slow), "--bind", bind]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, env=environ, cwd=config.ROOT, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"told\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+    said = (tmp_path / "log").read_text()
+    assert said.count("Worker exiting") == said.count("Booting worker") > 0
 
 
 def waits_for_its_turn(service: Service) -> bool:

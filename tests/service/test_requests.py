@@ -1,10 +1,11 @@
 """Requests of every kind over real connections: large, malformed, slow, secretive, and from behind a proxy."""
 
 import json
+import re
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -180,6 +181,16 @@ def test_what_is_no_http_is_refused_without_repeating_it(shared: Service, what: 
     assert shared.answers()
 
 
+# A bad chunk comes after a request that was read, so it is known whose wire it is.
+@pytest.mark.parametrize("what", sorted(MALFORMED.keys() - {"a bad chunk"}))
+def test_who_sent_no_request_is_answered_in_plain_text(shared: Service, what: str) -> None:
+    head, _, body = raw(shared, MALFORMED[what][0]).partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    assert body == status.removeprefix(b"HTTP/1.1 ") + b"\n"
+    assert b"Content-Length: %d" % len(body) in headers
+    assert {b"Content-Type: text/plain; charset=utf-8", b"X-Content-Type-Options: nosniff"} <= set(headers)
+
+
 def test_a_client_that_goes_away_is_not_an_error(shared: Service) -> None:
     lines = len(shared.log_lines())
     for part in (b"", b"GET", CHUNKED, CHUNKED + b"\r\n5\r\nab", b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nab"):
@@ -265,6 +276,23 @@ def test_clients_that_never_finish_do_not_lock_everybody_out(data_dir: Path) -> 
             connection = connections.enter_context(socket.create_connection(("127.0.0.1", service.port), LIMIT))
             connection.sendall(half)
         assert call(service, "GET", "/healthz").status == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says where memory is")
+def test_no_worker_keeps_the_memory_of_the_hash_that_signed_a_caller_in(service: Service) -> None:
+    workers = service.all_workers()
+    before = {worker: own_memory(worker) for worker in workers}
+    for worker in workers:
+        with service.only(worker):
+            assert mailboxes(service)
+    # A hash takes 19 MiB.
+    wait_until(lambda: all(own_memory(pid) - before[pid] < 16_384 for pid in workers), "the memory given back")
+
+
+def own_memory(pid: int) -> int:
+    """KiB in memory that are no file's, those included that are shared since the fork."""
+    text = Path(f"/proc/{pid}/smaps").read_text(encoding="ascii")
+    return sum(int(size) for size in re.findall(r"^Anonymous: +(\d+) kB", text, re.MULTILINE))
 
 
 # Secrets and names
@@ -359,6 +387,29 @@ def test_behind_a_trusted_proxy_the_last_address_counts(data_dir: Path) -> None:
         assert addresses == ["203.0.113.7"] * 6 + ["203.0.113.8"]
         failures = [line["message"] for line in service.log_lines() if line["logger"] == "mailsvc.sign_in"]
         assert failures == ["sign-in failed from 203.0.113.7"] * 5 + ["sign-in blocked from 203.0.113.7"]
+
+
+def cookie_of_login(service: Service, headers: Mapping[str, str]) -> str:
+    """The cookie of a login by JSON; it says whether the request is taken to have come over TLS."""
+    body = json.dumps({"UserName": "alice", "Password": ALICE_SECRET}).encode()
+    reply = call(service, "POST", "/api/login", body, {"Content-Type": "application/json", **headers})
+    assert reply.status == 200, reply
+    return reply.headers["Set-Cookie"]
+
+
+def test_without_a_trusted_proxy_nobody_on_this_machine_is_taken_for_one(service: Service) -> None:
+    for name, value in (("Proto", "https"), ("Protocol", "ssl"), ("Ssl", "on")):
+        assert "Secure" not in cookie_of_login(service, {f"X-Forwarded-{name}": value})
+    for name in ("SCRIPT_NAME", "PATH_INFO"):
+        cookie_of_login(service, {name: "/api"})
+
+
+def test_behind_a_trusted_proxy_its_scheme_alone_counts(data_dir: Path) -> None:
+    with serving(data_dir, {"TRUSTED_PROXIES": "1"}) as service:
+        for proto, is_secure in (("https", True), ("http", False), ("https, http", False)):
+            # What a client makes up beside it is no reason to refuse the request either.
+            for more in ({}, {"X-Forwarded-Ssl": "on"}, {"X-Forwarded-Ssl": "off"}):
+                assert ("Secure" in cookie_of_login(service, {"X-Forwarded-Proto": proto, **more})) is is_secure
 
 
 # Both workers at once
