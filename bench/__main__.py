@@ -17,10 +17,10 @@ from bench.figures import Figure
 from bench.ground import Ground, ground
 from bench.processes import CannotMeasure
 
-USUAL = ("memory", "start", "lists", "addmail", "lookups", "growth")
+USUAL = ("memory", "start", "collect", "lists", "settings", "addmail", "lookups", "growth", "outgoing")
 """In this order, because the later parts load the product into this process, and memory is shared between processes."""
 
-PARTS = (*USUAL, "workers")
+PARTS = (*USUAL, "milter", "mailhost", "workers")
 
 TIME_LIMIT = 900
 """Seconds after which a run is given up."""
@@ -46,7 +46,7 @@ def main() -> int:
 
 def _parts() -> Sequence[str]:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure mailsvc: docs/performance.md.")
-    names = f"{', '.join(PARTS)}; all but workers when none is named"
+    names = f"{', '.join(PARTS)}; all but milter, mailhost and workers when none is named"
     parser.add_argument("part", nargs="*", metavar="PART", help=names)
     asked = parser.parse_args().part
     for part in asked:

@@ -75,6 +75,8 @@ def adding(service: Service, seconds: float) -> Added:
     load = posts(service.url, body, seconds, DISTINCT_ADDRESSES)
     service.settle()
     stored = service.mailboxes() - before
+    if not stored:
+        raise CannotMeasure(f"no mailbox was added within {seconds:.0f} s: the machine has too much else to do")
     # Requests that were under way when wrk stopped are carried out too.
     if not load.requests <= stored <= load.requests + CONNECTIONS:
         raise CannotMeasure(f"{load.requests} addmail were acknowledged, {stored} mailboxes stored")

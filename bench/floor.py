@@ -1,4 +1,4 @@
-"""The floor: a bare Flask application that reads the same form and answers JSON of the same size."""
+"""The floor: a bare Flask application that reads the same form or JSON and answers JSON of the same size."""
 
 import json
 import os
@@ -9,6 +9,9 @@ from flask import Flask, Response, request
 
 from bench.processes import HOST, ROOT, environment_of, free_port, running, wait_for_answer
 from bench.service import LISTER, PATH, Service
+
+SETTINGS_PATH = "/settings"
+"""Where JSON documents are read and written."""
 
 REPLY_BYTES = "BENCH_REPLY_BYTES"
 """The variable that tells the floor how long its answer shall be."""
@@ -27,7 +30,20 @@ def make_app() -> Flask:
     def answer() -> Response:
         return Response(_reply(request.form["login"], padding), content_type="application/json; charset=utf-8")
 
+    @app.get(SETTINGS_PATH)
+    def shown() -> Response:
+        return Response(_document(padding), content_type="application/json; charset=utf-8")
+
+    @app.put(SETTINGS_PATH)
+    def replaced() -> Response:
+        document = _document(padding) if request.get_json() else ""
+        return Response(document, content_type="application/json; charset=utf-8")
+
     return app
+
+
+def _document(data: str) -> str:
+    return json.dumps({"data": data})
 
 
 def _reply(login: str, data: str) -> str:

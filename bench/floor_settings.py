@@ -13,7 +13,7 @@ globals().update({name: value for name, value in run_path(str(ROOT / "gunicorn.c
 
 
 def when_ready(_server: Any) -> None:
-    """As the product, but there is nothing to warm up."""
+    """As the product, but there is nothing to rehearse."""
     gc.collect()
     gc.freeze()
 

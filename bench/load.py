@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ HERE = Path(__file__).parent
 CONNECTIONS = 32
 
 ONE_BODY = HERE / "one_body.lua"
+ONE_REQUEST = HERE / "one_request.lua"
 DISTINCT_ADDRESSES = HERE / "distinct_addresses.lua"
 
 
@@ -37,9 +39,28 @@ def posts(url: str, body: str, seconds: float, script: Path = ONE_BODY) -> Load:
     With DISTINCT_ADDRESSES every ``NUMBER`` in the body is another number in each request.
     Raises CannotMeasure when any answer was not HTTP 200.
     """
+    return _load(url, script, [body], seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that is made again and again."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: str = ""
+
+
+def repeated(url: str, request: Request, seconds: float) -> Load:
+    """The load of making ``request`` of ``url`` for ``seconds``. Raises CannotMeasure as ``posts`` does."""
+    headers = [text for pair in request.headers.items() for text in pair]
+    return _load(url, ONE_REQUEST, [request.method, request.body, *headers], seconds)
+
+
+def _load(url: str, script: Path, arguments: Sequence[str], seconds: float) -> Load:
     demand_wrk()
     options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "10s", "-s", str(script)]
-    command = ["wrk", *options, url, body]
+    command = ["wrk", *options, url, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     if done.returncode:
         raise CannotMeasure(f"wrk: {done.stderr.strip() or done.stdout.strip()}")

@@ -169,7 +169,7 @@ def _command(data: Data, *arguments: str, typed: str | None = None) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mailsvc", *arguments],
         cwd=ROOT,
-        env=data.environment(0),
+        env=data.environment(1),
         input=typed,
         capture_output=True,
         text=True,

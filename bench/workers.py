@@ -1,11 +1,12 @@
 """gunicorn's processes and threads: what each choice serves, how long the slowest wait, and what it weighs."""
 
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench import addmail, lists, progress, pss
+from bench import addmail, lists, memory, progress, pss
 from bench.figures import Figure
 from bench.ground import Ground
 from bench.load import Load, demand_wrk, posts
@@ -13,8 +14,8 @@ from bench.service import Data, serving
 
 PART = "workers"
 PROCESSES = (1, 2, 3)
-THREADS = (2, 4, 8)
-ROUNDS = 3
+THREADS = (1, 2, 3, 4)
+ROUNDS = 2
 SECONDS = 3.0
 
 Choice = tuple[int, int]
@@ -48,6 +49,7 @@ def _trial(data: Data, choice: Choice) -> Trial:
         posts(service.url, lists.BODY, 1)
         listed = posts(service.url, lists.BODY, SECONDS)
         added = addmail.adding(service, SECONDS).load
+        time.sleep(memory.REST_SECONDS)
         return Trial(listed, added, pss.of_family(service.process.pid))
 
 
