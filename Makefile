@@ -19,7 +19,7 @@ lint: development
 	.venv/bin/python -m mypy
 
 bench: development
-	-@scripts/apt-carefully wrk
+	-@scripts/apt-carefully wrk fetchmail getmail6 dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd
 	@exec .venv/bin/python -m bench $(BENCH)
 
 runtime:
