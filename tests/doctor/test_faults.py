@@ -226,7 +226,8 @@ def test_quota_status_off(examined: Examined, how: str) -> None:
         "DUNNO": "plugin {\n  quota_status_overquota = DUNNO\n}\n",
         "gone": "service quota-status {\n  executable = /bin/false\n}\n",
     }[how]
-    with reloaded(examined, path, f"{path.read_text()}{more}", {"quota-status of Postfix", "quota-status of the filter"}):
+    failing = {"quota-status of Postfix", "quota-status of the filter"}
+    with reloaded(examined, path, f"{path.read_text()}{more}", failing):
         failures = {one.check: one for one in examined.failures()}
     if how == "DUNNO":
         assert "action=DUNNO" in failures["quota-status of Postfix"].text
