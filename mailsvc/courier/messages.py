@@ -4,14 +4,16 @@ import secrets
 import time
 from collections.abc import Sequence
 from email.charset import Charset
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 from mailsvc.courier.smtp import Message
 from mailsvc.store.types import now
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
 
 LINE = 78
 """Characters of a line that is not folded (RFC 5322, section 2.1.1)."""
@@ -35,6 +37,9 @@ def compose(
     ``sender`` and ``recipients`` are as core.addresses.foreign_address gives them. Raises ValueError for line ends in
     what becomes a header.
     """
+    # Loaded by the first message: half a megabyte, and most services never write one.
+    from email.policy import SMTP, SMTPUTF8
+
     unicode = not all(address.isascii() for address in (sender, *recipients))
     # What comes folded, stays as it is.
     message = EmailMessage(policy=(SMTPUTF8 if unicode else SMTP).clone(refold_source="none"))
@@ -52,7 +57,9 @@ def compose(
     return message
 
 
-def _address(addr_spec: str, name: str = "") -> Address:
+def _address(addr_spec: str, name: str = "") -> "Address":
+    from email.headerregistry import Address
+
     local, _, domain = addr_spec.rpartition("@")
     return Address(display_name=name, username=local, domain=domain)
 
