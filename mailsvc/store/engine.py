@@ -235,14 +235,16 @@ def _prepare_sqlite(connection: Any, file: Path) -> None:
 
 
 @contextmanager
-def turn(engine: Engine) -> Iterator[Connection]:
+def turn(engine: Engine, patience: float = BUSY_SECONDS) -> Iterator[Connection]:
     """A connection in the one transaction that writes, which commits when the block ends and is undone when it raises.
+
+    Raises SQLAlchemy's OperationalError when it was not its turn within ``patience`` seconds.
 
     A deferred BEGIN that reads and then writes loses most of its transactions under load to "database is locked",
     whatever the busy timeout. A connection that does not take its turn is in no transaction of SQLite's at all: each of
     its statements sees the latest commit.
     """
-    with _writer(engine) as connection, _turn_of(connection):
+    with _writer(engine) as connection, _turn_of(connection, patience):
         yield connection
 
 

@@ -257,7 +257,7 @@ class AuditEntry(Base):
     __table_args__ = (STRICT,)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    at: Mapped[datetime] = mapped_column(index=True)
+    at: Mapped[datetime]
     request_id: Mapped[str | None]
     dialect: Mapped[str]
     operation: Mapped[str]

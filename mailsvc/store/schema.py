@@ -19,6 +19,10 @@ HEAD = KNOWN[-1]
 """The revision this code needs."""
 
 
+MIGRATION_SECONDS = 60
+"""How long to wait for another process that migrates: what it has to do grows with the database."""
+
+
 class SchemaTooNew(Exception):
     """The database was written by a newer mailsvc; this one must not touch it."""
 
@@ -47,7 +51,9 @@ def refuse_newer(found: str | None) -> None:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to ``revision`` in one transaction. Two processes at once take turns. Raises SchemaTooNew."""
+    """Bring the database to ``revision`` in one transaction. Two processes at once take turns, each for as long as the
+    other may take (MIGRATION_SECONDS). Raises SchemaTooNew.
+    """
     _migrate(engine, "upgrade", revision)
 
 
@@ -62,7 +68,7 @@ def _migrate(engine: Engine, direction: str, revision: str) -> None:
 
     alembic = Config()
     alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with _without_foreign_keys(engine), turn(engine) as connection:
+    with _without_foreign_keys(engine), turn(engine, MIGRATION_SECONDS) as connection:
         refuse_newer(version(connection))
         alembic.attributes["connection"] = connection
         getattr(command, direction)(alembic, revision)
