@@ -125,9 +125,9 @@ class ImapSession:
         return [rows[uid] for uid in sorted(rows)]
 
     def small(self, uids: Sequence[int]) -> dict[int, bytes]:
-        """These messages whole, those that are still there; together they must be well below BUDGET."""
+        """These messages whole, those that the server gives; together they must be well below BUDGET."""
         with self._asking():
-            found = self._demand(self._client.uid("FETCH", ",".join(map(str, uids)), "(UID BODY.PEEK[])"))
+            found = self._given(",".join(map(str, uids)), "(UID BODY.PEEK[])")
         wanted, bodies = set(uids), {}
         for text, literal in _messages(found):
             match = _UID.search(text)
@@ -136,11 +136,11 @@ class ImapSession:
         return bodies
 
     def large(self, uid: int) -> Iterator[bytes]:
-        """A message in chunks; nothing at all if it is not there any more."""
+        """A message in chunks; nothing at all if the server does not give it, as one that is not there any more."""
         start = 0
         while True:
             with self._asking():
-                found = self._demand(self._client.uid("FETCH", str(uid), f"(UID BODY.PEEK[]<{start}.{CHUNK}>)"))
+                found = self._given(str(uid), f"(UID BODY.PEEK[]<{start}.{CHUNK}>)", begun=start > 0)
             chunk = next((literal for _, literal in _messages(found) if literal is not None), b"")
             if chunk:
                 yield chunk
@@ -213,6 +213,15 @@ class ImapSession:
         if status != "OK":
             raise refused(b" ".join(part for part in data if isinstance(part, bytes)))
         return data
+
+    def _given(self, uids: str, what: str, *, begun: bool = False) -> list[Any]:
+        """The answer to FETCH. With a NO it may be that of some messages only (RFC 3501, section 6.4.5); of a message
+        that is ``begun`` it is a failure.
+        """
+        status, data = self._client.uid("FETCH", uids, what)
+        if status != "NO" or begun:
+            return self._demand((status, data))
+        return self._client.response("FETCH")[1]
 
     def _number(self, name: str) -> int | None:
         _, data = self._client.response(name)

@@ -90,9 +90,12 @@ class Pop3Session:
             return {int(pair[0]): pair[1][:_LONGEST_ID] for pair in pairs if len(pair) > 1}
 
     def message(self, number: int) -> Iterator[bytes]:
-        """A message in chunks, with CRLF for line ends."""
+        """A message in chunks, with CRLF for line ends; nothing at all if the server does not give it."""
         with self._asking():
-            self._client.ask(f"RETR {number}")
+            try:
+                self._client.ask(f"RETR {number}")
+            except poplib.error_proto:
+                return
         yield from self._text()
 
     def head(self, number: int) -> bytes | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailsvc.core.mail_accounts import EVERYTHING, MOST_BYTES
+from mailsvc.courier.failures import Failure
 from mailsvc.courier.imap import CHUNK, ImapSession, Listed
 from mailsvc.courier.pop3 import Pop3Session
 from mailsvc.courier.spool import Spool, TooLarge, date_of, header, received_at
@@ -32,6 +33,9 @@ MOST_TOGETHER = 100
 They too must arrive within the time limit of a command.
 """
 
+MOST_WITHHELD = 10
+"""A server that does not give so many of its messages is not asked for more in this visit."""
+
 OLD_TOGETHER = 500
 """Old messages of a POP3 mailbox that are put on record at once."""
 
@@ -52,10 +56,15 @@ class ImapMailbox:
         self._ports, self._session, self._begin = ports, session, begin
         folder = session.examine()
         self._next_uid = folder.next_uid
+        self._withheld: list[int] = []
         self.source = remembered_mail.source_of(ports, account, *names, str(folder.uid_validity))
 
     def candidates(self) -> Iterator[Candidate]:
-        """What is to be collected, in the order of UIDs; each must be recorded before the next is asked for."""
+        """What is to be collected, in the order of UIDs; each must be recorded before the next is asked for.
+
+        Raises Failure after the last one when the server has messages that it does not give. They are asked for again
+        in every visit, and hold up no others.
+        """
         source = self.source
         if source.scanned_begin is not None and self._begin < source.scanned_begin:
             remembered_mail.scan_again(self._ports, source)
@@ -65,6 +74,7 @@ class ImapMailbox:
                 chunk = uids[start : start + LISTED]
                 yield from self._new([uid for uid in chunk if uid not in known])
                 remembered_mail.scanned(self._ports, source, chunk[-1], self._begin)
+        _complain(self._withheld, 1)
 
     def is_there(self, message: Remembered) -> bool:
         """Whether a remembered message still is in this folder."""
@@ -89,7 +99,9 @@ class ImapMailbox:
         if not uids:
             return
         restricted = self._begin != EVERYTHING
-        wanted = [row for row in self._session.listed(uids, with_date=restricted) if not self._is_old(row, restricted)]
+        listed = self._session.listed(uids, with_date=restricted)
+        self._miss(sorted(set(uids).difference(row.uid for row in listed)))
+        wanted = [row for row in listed if not self._is_old(row, restricted)]
         for together in _batches(wanted):
             yield from self._fetched(together)
 
@@ -107,6 +119,9 @@ class ImapMailbox:
         for row in rows:
             if row.uid in bodies:
                 yield self._candidate(row.uid, Spool([bodies.pop(row.uid)], MOST_BYTES))
+            else:
+                # It may have been another one that the server could not give.
+                yield from self._large(row)
 
     def _large(self, row: Listed) -> Iterator[Candidate]:
         spool = None
@@ -117,13 +132,30 @@ class ImapMailbox:
                 spool = None
             else:
                 if not spool.size:
-                    # Somebody removed it meanwhile.
                     spool.close()
+                    if row.size:
+                        self._miss([row.uid])
                     return
         yield self._candidate(row.uid, spool)
 
+    def _miss(self, uids: Sequence[int]) -> None:
+        """The server did not give these messages, ascending. They are waited for, unless they are gone meanwhile."""
+        if not uids:
+            return
+        there = self._session.search(uids[0], uids[-1])
+        self._withheld += sorted(set(uids).intersection(there))
+        if self._withheld:
+            self.source.wait_for(min(self._withheld))
+            _complain(self._withheld, MOST_WITHHELD)
+
     def _candidate(self, uid: int, spool: Spool | None) -> Candidate:
         return Candidate(self.source.key_of(str(uid)), uid, spool)
+
+
+def _complain(withheld: Sequence[int], least: int) -> None:
+    """Raises Failure if there are ``least`` messages, by UID or number, that the server has and does not give."""
+    if len(withheld) >= least:
+        raise Failure(f"The server has message {min(withheld)} and does not give it.")
 
 
 def _batches(rows: Sequence[Listed]) -> Iterator[list[Listed]]:
@@ -154,9 +186,13 @@ class Pop3Mailbox:
         self._ids = {number: self._key(name) for number, name in (ids or {}).items()}
         self._here = set(self._ids.values())
         self._old: list[tuple[bytes, datetime]] = []
+        self._withheld: list[int] = []
 
     def candidates(self) -> Iterator[Candidate]:
-        """What is to be collected, in the order of numbers; each must be recorded before the next is asked for."""
+        """What is to be collected, in the order of numbers; each must be recorded before the next is asked for.
+
+        Raises Failure after the last one as ImapMailbox does.
+        """
         known = remembered_mail.keys(self._ports, self.source, self._begin)
         find: Callable[[int, set[bytes]], Candidate | None] = self._by_id if self._named else self._by_content
         try:
@@ -165,6 +201,7 @@ class Pop3Mailbox:
                 if candidate is not None:
                     known.add(candidate.key)
                     yield candidate
+            _complain(self._withheld, 1)
         finally:
             self._flush(1)
 
@@ -185,9 +222,11 @@ class Pop3Mailbox:
         if head is not None and self._is_old(key, date_of(header(head))):
             return None
         try:
-            spool = Spool(self._session.message(number), MOST_BYTES)
+            spool = self._fetched(number)
         except TooLarge:
             return Candidate(key, None, None)
+        if spool is None:
+            return None
         if restricted and head is None and self._is_old(key, date_of(spool.head())):
             spool.close()
             return None
@@ -198,7 +237,9 @@ class Pop3Mailbox:
         if self._sizes[number] > MOST_BYTES:
             key = self._key(f"size {self._sizes[number]}".encode())
             return None if key in known else Candidate(key, None, None)
-        spool = Spool(self._session.message(number), MOST_BYTES)
+        spool = self._fetched(number)
+        if spool is None:
+            return None
         key = self._key(spool.digest.hex().encode())
         self._here.add(key)
         dated = date_of(spool.head()) if self._begin != EVERYTHING else None
@@ -206,6 +247,16 @@ class Pop3Mailbox:
             spool.close()
             return None
         return Candidate(key, None, spool)
+
+    def _fetched(self, number: int) -> Spool | None:
+        """The message; None when the server does not give it. Raises TooLarge."""
+        spool = Spool(self._session.message(number), MOST_BYTES)
+        if spool.size or not self._sizes[number]:
+            return spool
+        spool.close()
+        self._withheld.append(number)
+        _complain(self._withheld, MOST_WITHHELD)
+        return None
 
     def _key(self, name: bytes) -> bytes:
         return self.source.key_of(name.decode("utf-8", "surrogateescape"))

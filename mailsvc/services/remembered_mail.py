@@ -59,13 +59,18 @@ _SAME = Question(
 
 @dataclass(slots=True)
 class Source:
-    """A folder of an account, and how far it has been looked through."""
+    """A folder of an account, and how far it has been looked through: never beyond ``wanted_uid``, which is to come."""
 
     id: int
     text: str
     scanned_uid: int
     recorded_uid: int
     scanned_begin: datetime | None
+    wanted_uid: int | None = None
+
+    def wait_for(self, uid: int) -> None:
+        """From now on count nothing from ``uid`` on as looked through."""
+        self.wanted_uid = uid
 
     def key_of(self, name: str) -> bytes:
         """The digest of the remembered key of the message that the server calls ``name``."""
@@ -119,7 +124,7 @@ def scan_again(ports: Ports, source: Source) -> None:
 
 
 def scanned(ports: Ports, source: Source, uid: int, begin: datetime) -> None:
-    """Every message up to ``uid`` is remembered, or dated before ``begin``."""
+    """Every message up to ``uid`` is remembered, or dated before ``begin``, or is waited for."""
     if uid > source.scanned_uid:
         with ports.store.writing() as unit:
             _mark(unit, source, uid, begin)
@@ -152,6 +157,8 @@ def record_old(ports: Ports, source: Source, found: Iterable[tuple[bytes, dateti
 
 
 def _mark(unit: Connection, source: Source, uid: int, begin: datetime) -> None:
+    if source.wanted_uid is not None:
+        uid = min(uid, source.wanted_uid - 1)
     source.scanned_uid = max(source.scanned_uid, uid)
     source.scanned_begin = max(source.scanned_begin or begin, begin)
     _MARKED.make(unit, **_position(source))

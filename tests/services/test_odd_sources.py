@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +12,7 @@ import config
 from mailsvc.core.mail_accounts import IMAP, POP3
 from mailsvc.courier import imap
 from mailsvc.services import login_checks
+from mailsvc.services.mail_sources import MOST_WITHHELD
 from tests.servers.dovecot_mail import PASSWORD
 from tests.servers.scripted import Talk, scripted
 from tests.services.callers import found
@@ -206,8 +207,10 @@ def test_a_server_that_lies_about_a_size_cannot_fill_the_disk(staged: Stage, mon
     assert found(staged.ports, "SELECT outcome FROM collected_message") == [("too_large",)]
 
 
-def pop3_without_ids(texts: Sequence[bytes], *some: str) -> Callable[[Talk], None]:
-    """A POP3 server; ``some`` are the lines that it has for UIDL, if it knows that at all."""
+def pop3_without_ids(texts: Sequence[bytes], *some: str, withheld: Container[str] = ()) -> Callable[[Talk], None]:
+    """A POP3 server; ``some`` are the lines that it has for UIDL, if it knows that at all, ``withheld`` the numbers of
+    messages that it does not give.
+    """
 
     def script(talk: Talk) -> None:
         talk.say("+OK ready")
@@ -215,7 +218,7 @@ def pop3_without_ids(texts: Sequence[bytes], *some: str) -> Callable[[Talk], Non
             word, _, number = talk.hear().partition(" ")
             if word == "LIST":
                 talk.say("+OK", *(f"{place} {len(text)}" for place, text in enumerate(texts, 1)), ".")
-            elif word == "RETR":
+            elif word == "RETR" and number not in withheld:
                 lines = texts[int(number) - 1].removesuffix(b"\r\n").split(b"\r\n")
                 talk.say("+OK", *(b"." + line if line.startswith(b".") else line for line in lines), ".")
             elif word == "UIDL" and some:
@@ -343,3 +346,90 @@ def test_a_message_of_sixty_megabytes_is_never_whole_in_memory(staged: Stage, pr
     # KiB; the libraries that a visit loads are among it.
     assert int(printed) < 40_000
     staged.wipe()
+
+
+Bodies = Callable[[int], bytes | None]
+
+
+def withholding(bodies: Bodies, count: int, *, no: bool) -> Callable[[Talk, str, str], bool]:
+    """An IMAP server with ``count`` messages, which does not give those without a body: with NO, or silently."""
+
+    def answer(talk: Talk, tag: str, command: str) -> bool:
+        words = command.split(" ")
+        status = "OK done"
+        if command.startswith("EXAMINE"):
+            talk.say(f"* {count} EXISTS", "* OK [UIDVALIDITY 7] ok", f"* OK [UIDNEXT {count + 1}] ok")
+        elif command.startswith("UID SEARCH"):
+            first, last = map(int, words[3].split(":"))
+            talk.say(" ".join(("* SEARCH", *map(str, range(first, last + 1)))))
+        elif command.startswith("UID FETCH") and "SIZE" in command:
+            talk.say(*(f"* {uid} FETCH (UID {uid} RFC822.SIZE 100)" for uid in map(int, words[2].split(","))))
+        elif command.startswith("UID FETCH"):
+            for uid in map(int, words[2].split(",")):
+                text = bodies(uid)
+                if text is not None:
+                    talk.say(f"* {uid} FETCH (UID {uid} BODY[] {{{len(text)}}}", text + b")")
+                elif no:
+                    status = "NO [SERVERBUG] internal error"
+        else:
+            return False
+        talk.say(f"{tag} {status}")
+        return True
+
+    return answer
+
+
+@pytest.mark.parametrize("no", [True, False], ids=["NO", "OK"])
+def test_a_message_that_is_not_given_holds_up_no_other_and_is_not_lost(staged: Stage, no: bool) -> None:
+    unreadable = {2, 5}
+
+    def bodies(uid: int) -> bytes | None:
+        return None if uid in unreadable else message(str(uid))
+
+    with scripted(imap_server(withholding(bodies, 6, no=no))) as source:
+        account = staged.save(new_user(), port=source.port)
+        for _ in range(2):
+            row = staged.visit(account)
+            assert row["last_error"] == "The server has message 2 and does not give it."
+            assert row["collected"] == 4
+        unreadable.clear()
+        row = staged.visit(account)
+        assert (row["last_error"], row["collected"]) == (None, 6)
+        assert staged.visit(account)["collected"] == 6
+
+
+@pytest.mark.parametrize("ids", [(), ("1 a", "2 b", "3 c")], ids=["without ids", "with ids"])
+def test_a_message_that_a_pop3_server_does_not_give_holds_up_no_other(staged: Stage, ids: Sequence[str]) -> None:
+    texts = [message(f"{number}") for number in range(3)]
+    withheld = {"2"}
+    with scripted(pop3_without_ids(texts, *ids, withheld=withheld)) as source:
+        account = staged.save(new_user(), POP3, port=source.port)
+        for _ in range(2):
+            row = staged.visit(account)
+            assert row["last_error"] == "The server has message 2 and does not give it."
+            assert row["collected"] == 2
+        withheld.clear()
+        row = staged.visit(account)
+        assert (row["last_error"], row["collected"]) == (None, 3)
+
+
+def test_a_server_that_gives_nothing_is_not_asked_for_each_message(staged: Stage) -> None:
+    with scripted(imap_server(withholding(lambda _: None, 200, no=True))) as source:
+        row = staged.visit(staged.save(new_user(), port=source.port))
+    assert (row["last_error"], row["collected"]) == ("The server has message 1 and does not give it.", 0)
+    assert sum(b"BODY.PEEK[]" in line for line in source.heard) <= 1 + MOST_WITHHELD
+
+
+def test_a_message_that_is_removed_meanwhile_is_none(staged: Stage) -> None:
+    def searched(talk: Talk, tag: str, command: str) -> bool:
+        if not command.startswith("UID SEARCH UID 2:2"):
+            return False
+        talk.say("* SEARCH", f"{tag} OK done")
+        return True
+
+    def bodies(uid: int) -> bytes | None:
+        return None if uid == 2 else message(str(uid))
+
+    with scripted(imap_server(searched, withholding(bodies, 3, no=False))) as source:
+        row = staged.visit(staged.save(new_user(), port=source.port))
+    assert (row["last_error"], row["collected"]) == (None, 2)
