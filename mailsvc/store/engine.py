@@ -4,7 +4,6 @@ What differs between SQLite and PostgreSQL about them is said here and nowhere e
 """
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 import config
 from mailsvc.store import checkpoint, files
 from mailsvc.store.models import Base
+from mailsvc.store.writer import Turn, Writer
 
 db = SQLAlchemy(metadata=Base.metadata, disable_autonaming=True)
 
@@ -75,9 +75,9 @@ class Store:
             self.engine = db.engine
         self.file = settings.database_file
         self.patience: float = BUSY_SECONDS
-        self._turn = threading.Lock()
         self._kept: list[Connection] = []
-        self._writer: Connection | None = None
+        self._turn = Turn()
+        self._writer = Writer(self._turn, self._connect_to_write, _begin, self._checkpoint)
         arrange(self.engine)
 
     @contextmanager
@@ -109,40 +109,24 @@ class Store:
         """
         if patience is None:
             patience = self.patience
-        expires = time.monotonic() + patience
-        with self._in_turn(patience):
-            with self._connection() as connection, _turn_of(connection, expires - time.monotonic()):
-                yield connection
-            if self.file is not None:
-                checkpoint.when_due(self.file)
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """The connection to write through, for whoever has the turn. On SQLite it is kept, and never used to read."""
-        if self.file is None:
-            with self.engine.connect() as connection:
+        if self.file is not None:
+            with self._writer.unit(patience) as connection:
                 yield connection
             return
-        writer, self._writer = self._writer or _writer(self.engine), None
-        driver: Any = writer.connection.dbapi_connection
-        try:
-            yield writer
-        finally:
-            if driver.in_transaction:
-                # Not even undoing it succeeded.
-                writer.close()
-            else:
-                self._writer = writer
+        expires = time.monotonic() + patience
+        with (
+            self._turn.within(patience),
+            self.engine.connect() as connection,
+            _turn_of(connection, expires - time.monotonic()),
+        ):
+            yield connection
 
-    @contextmanager
-    def _in_turn(self, patience: float) -> Iterator[None]:
-        # Threads of one process queue here, in turn and at no cost, instead of polling for the database's own lock.
-        if not self._turn.acquire(timeout=patience):
-            raise TimeoutError("the database was busy for too long")
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def _connect_to_write(self) -> Connection:
+        return _writer(self.engine)
+
+    def _checkpoint(self) -> None:
+        if self.file is not None:
+            checkpoint.when_due(self.file)
 
     @contextmanager
     def elsewhere(self, database: sqlite3.Connection) -> Iterator[None]:
@@ -173,9 +157,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of every connection; the next unit opens new ones."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._writer.close()
         while self._kept:
             connection = self._kept.pop()
             # Its pool may be gone already; it shall not stay open there.

@@ -249,7 +249,8 @@ def test_the_wait_in_the_queue_and_that_for_the_lock_are_one_patience(
         with ports.store.writing(hour):
             pass
 
-    monkeypatch.setattr("mailsvc.store.engine.time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
+    for module in ("engine", "writer"):
+        monkeypatch.setattr(f"mailsvc.store.{module}.time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
     with ThreadPoolExecutor(2) as pool, locked(settings):
         writers = [pool.submit(write) for _ in range(2)]
         assert both.wait(LIMIT)

@@ -1,0 +1,219 @@
+"""One commit for several units: each is kept or undone by itself, and none is acknowledged before it is durable."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import IntegrityError
+
+from mailsvc.services.ports import Ports
+from mailsvc.store import Store
+from mailsvc.store.writer import MOST_TOGETHER, Turn, Undone
+from tests.service.running import wait_until
+from tests.store.units import note, noted
+
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+LIMIT = 30.0
+"""Seconds after which something that was to happen has not."""
+
+
+@pytest.fixture
+def store(ports: Ports) -> Store:
+    """A store that writes."""
+    return ports.store
+
+
+@pytest.fixture
+def commits(store: Store) -> Iterator[list[Connection]]:
+    """One entry for each commit."""
+    seen: list[Connection] = []
+    listener = seen.append
+    event.listen(store.engine, "commit", listener)
+    yield seen
+    event.remove(store.engine, "commit", listener)
+
+
+Unit = Callable[[Connection], object]
+
+
+class Writers:
+    """Threads that write one unit each, in the order in which they were told to."""
+
+    def __init__(self, store: Store, pool: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._pool = pool
+        self._waiting = 0
+        self._go = threading.Event()
+        self.units: list[Future[None]] = []
+
+    def begin(self, unit: Unit) -> None:
+        """Let a unit begin, and go on only after ``go``: all others queue behind it."""
+        begun = threading.Event()
+
+        def held(connection: Connection) -> None:
+            begun.set()
+            assert self._go.wait(LIMIT)
+            unit(connection)
+
+        self.units.append(self._pool.submit(self._write, held))
+        assert begun.wait(LIMIT)
+
+    def queue(self, unit: Unit) -> None:
+        """Let a unit wait for its turn."""
+        self.units.append(self._pool.submit(self._write, unit))
+        self._waiting += 1
+        wait_until(lambda: len(self._store._turn._queue) == self._waiting, "a thread to queue")
+
+    def go(self) -> None:
+        """Let the first one go on."""
+        self._go.set()
+
+    def _write(self, unit: Unit) -> None:
+        with self._store.writing(LIMIT) as connection:
+            unit(connection)
+
+
+@contextmanager
+def writers(store: Store) -> Iterator[Writers]:
+    """Threads that write; all have ended when the block has."""
+    with ThreadPoolExecutor(2 * MOST_TOGETHER) as pool:
+        all_of_them = Writers(store, pool)
+        try:
+            yield all_of_them
+        finally:
+            all_of_them.go()
+
+
+def writes(text: str) -> Unit:
+    return lambda connection: note(connection, text)
+
+
+def test_units_that_wait_for_their_turn_are_kept_by_one_commit(store: Store, commits: list[Connection]) -> None:
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(writes("second"))
+        threads.queue(writes("third"))
+        threads.go()
+        for unit in threads.units:
+            unit.result(LIMIT)
+    assert noted(store) == ["first", "second", "third"]
+    assert len(commits) == 1
+
+
+def test_a_commit_is_not_put_off_for_ever(store: Store, commits: list[Connection]) -> None:
+    with writers(store) as threads:
+        threads.begin(writes("0"))
+        for number in range(1, MOST_TOGETHER + 1):
+            threads.queue(writes(str(number)))
+        threads.go()
+        for unit in threads.units:
+            unit.result(LIMIT)
+    assert noted(store) == [str(number) for number in range(MOST_TOGETHER + 1)]
+    assert len(commits) == 2
+
+
+def test_nobody_returns_before_the_commit(store: Store) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def last(connection: Connection) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+        note(connection, "last")
+
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(last)
+        threads.go()
+        assert begun.wait(LIMIT)
+        first = threads.units[0]
+        # Not even when it has looked more than once whether it should commit itself.
+        with pytest.raises(TimeoutError):
+            first.result(0.1)
+        assert noted(store) == []
+        go.set()
+        first.result(LIMIT)
+        assert noted(store) == ["first", "last"]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_unit_that_raises_is_undone_and_the_others_are_not(store: Store, place: int) -> None:
+    def fails(connection: Connection) -> None:
+        note(connection, "undone")
+        raise ZeroDivisionError
+
+    units = [writes("a"), writes("b")]
+    units.insert(place, fails)
+    with writers(store) as threads:
+        threads.begin(units[0])
+        threads.queue(units[1])
+        threads.queue(units[2])
+        threads.go()
+        with pytest.raises(ZeroDivisionError):
+            threads.units.pop(place).result(LIMIT)
+        for unit in threads.units:
+            unit.result(LIMIT)
+    assert noted(store) == ["a", "b"]
+
+
+def test_a_commit_that_fails_fails_for_all(store: Store) -> None:
+    def orphans(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("UPDATE domain SET owner_id = 99")
+
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(orphans)
+        threads.go()
+        for unit in threads.units:
+            with pytest.raises(IntegrityError):
+                unit.result(LIMIT)
+    assert noted(store) == []
+    with store.writing() as connection:
+        note(connection, "afterwards")
+    assert noted(store) == ["afterwards"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_who_was_undone_with_another_is_told(store: Store, raises: bool) -> None:
+    """SQLite undoes the whole transaction for a full or broken disk."""
+
+    def undoes(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")
+        if raises:
+            raise ZeroDivisionError
+
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(undoes)
+        threads.go()
+        first, second = threads.units
+        with pytest.raises(Undone):
+            first.result(LIMIT)
+        assert isinstance(second.exception(LIMIT), ZeroDivisionError if raises else Exception)
+    assert noted(store) == []
+    with store.writing() as connection:
+        note(connection, "afterwards")
+    assert noted(store) == ["afterwards"]
+
+
+def test_a_unit_that_undid_itself_is_not_acknowledged(store: Store) -> None:
+    with pytest.raises(Undone), store.writing() as connection:
+        note(connection, "undone")
+        connection.exec_driver_sql("ROLLBACK")
+    assert noted(store) == []
+
+
+def test_a_unit_left_to_somebody_who_gave_up_is_kept_all_the_same(
+    store: Store, commits: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Turn, "is_wanted", True)
+    with suppress(ZeroDivisionError), store.writing():
+        raise ZeroDivisionError
+    with store.writing() as connection:
+        note(connection, "kept")
+    assert noted(store) == ["kept"]
+    assert len(commits) == 1
