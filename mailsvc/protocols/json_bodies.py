@@ -46,13 +46,7 @@ def parse(body: bytes, *, fold_names: bool = False) -> Any:
     if len(_OPENING.findall(body)) > DEEPEST:
         _refuse_deep(body)
     try:
-        value = json.loads(
-            text,
-            parse_constant=_refuse,
-            parse_float=_number,
-            parse_int=_whole,
-            object_pairs_hook=_folded if fold_names else None,
-        )
+        value = (_FOLDING if fold_names else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         raise NotJson(text, _position(text, error)) from None
     if _SURROGATE.search(body):
@@ -106,3 +100,8 @@ def _refuse_halves(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise UnsafeJson from None
+
+
+# Made once: json.loads makes one for each text that is not read as it reads by itself.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, parse_int=_whole)
+_FOLDING = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, parse_int=_whole, object_pairs_hook=_folded)
