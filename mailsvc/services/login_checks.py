@@ -1,12 +1,17 @@
-"""Proving external accounts by logging in."""
+"""Proving external accounts by logging in.
+
+The clients for it are loaded by the first login: half a megabyte, and most services never do one.
+"""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mailsvc.core.mail_accounts import Servers
 from mailsvc.core.refusals import LoginRejected
-from mailsvc.courier import probe
-from mailsvc.courier.links import Links
 from mailsvc.services.ports import Ports
+
+if TYPE_CHECKING:
+    from mailsvc.courier.links import Links
 
 SIMPLE_CONNECT_SECONDS = 10.0
 """What connecting may take when the servers were found in the provider table."""
@@ -30,8 +35,10 @@ class Attempt:
         return self.incoming is not None or self.outgoing is not None
 
 
-def links_of(ports: Ports, connect_seconds: float | None = None) -> Links:
+def links_of(ports: Ports, connect_seconds: float | None = None) -> "Links":
     """How foreign mail servers are reached."""
+    from mailsvc.courier.links import Links
+
     settings = ports.settings
     return Links(
         ports.targets,
@@ -53,6 +60,8 @@ def attempted(
     ports: Ports, servers: Servers, password: str, smtp_password: str, *, connect_seconds: float | None = None
 ) -> Attempt:
     """What comes of logging in to both servers. The caller has a turn."""
+    from mailsvc.courier import probe
+
     links = links_of(ports, connect_seconds)
     verdict = probe.check(links, servers, password, smtp_password, name=ports.settings.hostname)
     return Attempt(servers.incoming.protocol, verdict.incoming, verdict.outgoing)
