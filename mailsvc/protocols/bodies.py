@@ -13,18 +13,28 @@ def whole(request: Request) -> bytes:
     Raises RequestEntityTooLarge over BYTES, however it was sent, and BadRequest when it ended before its announced
     length or could not be read: half a body may look like a whole one with other values.
     """
-    if request.content_length is None:
-        # Werkzeug cuts a body of unknown length at the limit and says nothing: one more tells full from overflowing.
-        request.max_content_length = BYTES + 1
+    length = request.content_length
     try:
-        body = request.get_data(cache=False)
+        if length is None:
+            return _of_unknown_length(request)
+        if length > BYTES:
+            raise RequestEntityTooLarge
+        # Not by Werkzeug's stream, which takes three times as long to count what the server has counted already.
+        body: bytes = request.environ["wsgi.input"].read(length)
     except HTTPException:
         raise
     except Exception as error:
         # Only the client or the line can be at fault: a chunk without a length, a connection that broke.
         raise BadRequest from error
+    if len(body) < length:
+        raise BadRequest
+    return body
+
+
+def _of_unknown_length(request: Request) -> bytes:
+    # Werkzeug cuts it at the limit and says nothing: one more tells full from overflowing.
+    request.max_content_length = BYTES + 1
+    body = request.get_data(cache=False)
     if len(body) > BYTES:
         raise RequestEntityTooLarge
-    if request.content_length is not None and len(body) < request.content_length:
-        raise BadRequest
     return body

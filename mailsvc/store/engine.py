@@ -6,7 +6,7 @@ What differs between SQLite and PostgreSQL about them is said here and nowhere e
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +100,18 @@ class Store:
             raise
         self._kept.append(connection)
 
-    @contextmanager
-    def writing(self, patience: float | None = None) -> Iterator[Connection]:
+    def writing(self, patience: float | None = None) -> AbstractContextManager[Connection]:
         """One transaction: durable when the block ends, undone when it raises.
 
         Raises TimeoutError, or SQLAlchemy's OperationalError, when it was not its turn within ``patience`` seconds
-        (None: the store's own).
+        (None: the store's own); writer.Undone when it was undone with others.
         """
         if patience is None:
             patience = self.patience
-        if self.file is not None:
-            with self._writer.unit(patience) as connection:
-                yield connection
-            return
+        return self._writer.unit(patience) if self.file is not None else self._writing_in_pool(patience)
+
+    @contextmanager
+    def _writing_in_pool(self, patience: float) -> Iterator[Connection]:
         expires = time.monotonic() + patience
         with (
             self._turn.within(patience),
