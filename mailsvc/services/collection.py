@@ -24,7 +24,7 @@ from mailsvc.courier.itself import is_this_machine
 from mailsvc.courier.pop3 import Pop3Session
 from mailsvc.courier.spool import Spool
 from mailsvc.services import accounts, installation_id, leases, login_checks, remembered_mail
-from mailsvc.services.mail_sources import Candidate, ImapMailbox, Pop3Mailbox
+from mailsvc.services.mail_sources import Candidate, ImapMailbox, Pop3Mailbox, Withheld
 from mailsvc.services.ports import Ports
 from mailsvc.store.models import ExternalAccount as Row
 from mailsvc.store.models import PanelUser
@@ -201,6 +201,8 @@ class _Visit:
                     return Over(None, again=timedelta(0))
         except Failure as failure:
             raise Over(self._lost(failure)) from None
+        except Withheld as withheld:
+            raise Over(str(withheld)) from None
         finally:
             candidates.close()  # type: ignore[attr-defined]
             handover.close()

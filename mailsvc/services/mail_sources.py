@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailsvc.core.mail_accounts import EVERYTHING, MOST_BYTES
-from mailsvc.courier.failures import Failure
 from mailsvc.courier.imap import CHUNK, ImapSession, Listed
 from mailsvc.courier.pop3 import Pop3Session
 from mailsvc.courier.spool import Spool, TooLarge, date_of, header, received_at
@@ -40,6 +39,10 @@ OLD_TOGETHER = 500
 """Old messages of a POP3 mailbox that are put on record at once."""
 
 
+class Withheld(Exception):
+    """One line about the first message that the server has and does not give. The line to it is as good as before."""
+
+
 @dataclass(slots=True)
 class Candidate:
     """A message that is not remembered yet. ``spool`` is None when it is too large to be fetched."""
@@ -62,7 +65,7 @@ class ImapMailbox:
     def candidates(self) -> Iterator[Candidate]:
         """What is to be collected, in the order of UIDs; each must be recorded before the next is asked for.
 
-        Raises Failure after the last one when the server has messages that it does not give. They are asked for again
+        Raises Withheld after the last one when the server has messages that it does not give. They are asked for again
         in every visit, and hold up no others.
         """
         source = self.source
@@ -153,9 +156,9 @@ class ImapMailbox:
 
 
 def _complain(withheld: Sequence[int], least: int) -> None:
-    """Raises Failure if there are ``least`` messages, by UID or number, that the server has and does not give."""
+    """Raises Withheld if there are ``least`` messages, by UID or number, that the server has and does not give."""
     if len(withheld) >= least:
-        raise Failure(f"The server has message {min(withheld)} and does not give it.")
+        raise Withheld(f"The server has message {min(withheld)} and does not give it.")
 
 
 def _batches(rows: Sequence[Listed]) -> Iterator[list[Listed]]:
@@ -191,7 +194,7 @@ class Pop3Mailbox:
     def candidates(self) -> Iterator[Candidate]:
         """What is to be collected, in the order of numbers; each must be recorded before the next is asked for.
 
-        Raises Failure after the last one as ImapMailbox does.
+        Raises Withheld as ImapMailbox does.
         """
         known = remembered_mail.keys(self._ports, self.source, self._begin)
         find: Callable[[int, set[bytes]], Candidate | None] = self._by_id if self._named else self._by_content
