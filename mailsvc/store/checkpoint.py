@@ -24,6 +24,10 @@ def when_due(database: Path) -> None:
         due = os.stat(f"{database}-wal").st_size > LOG_BYTES  # noqa: PTH116 - after every commit, and much cheaper
     except FileNotFoundError:
         return
+    except OSError as error:
+        # Whoever has committed shall not be told that he has not.
+        log.warning("cannot look at the log of %s: %s", database, error.strerror)
+        return
     if due:
         try:
             now(database)

@@ -14,15 +14,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-MOST_TOGETHER = 8
-"""Units of one commit: the first of them waits for the last."""
+SHARED_SECONDS = 0.05
+"""How long after its beginning a transaction may be left to another unit: all others wait for it."""
 
 LOOK_SECONDS = 0.005
 """How often a thread that has left its transaction to another looks whether that one gave up before its turn."""
 
 
 class Undone(Exception):
-    """A unit was undone with the transaction that it was part of, when another unit of that failed."""
+    """A unit was undone because the transaction that it was part of could not be kept."""
+
+    def __init__(self) -> None:
+        super().__init__("what was to be written was undone with what others wrote at the same time")
 
 
 class Turn:
@@ -58,37 +61,56 @@ class Turn:
 
 
 class _Transaction:
-    """A transaction and how many units it holds. ``over`` is there once somebody waits for its end, ``error`` once it
-    has failed."""
+    """A transaction and the number of units it holds.
+
+    ``over`` is there once somebody waits for its end. ``error`` is what has undone it, ``ended_by`` the thread that met
+    with that.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.driver: Any = connection.connection.dbapi_connection
         self.root = connection.begin()
+        self.shared_until = time.monotonic() + SHARED_SECONDS
         self.units = 0
         self.over: threading.Event | None = None
         self.error: Exception | None = None
+        self.ended_by = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was undone already: SQLite does that for a full or broken disk."""
+        return self.connection.invalidated or not self.driver.in_transaction
 
     @contextmanager
     def unit(self) -> Iterator[Connection]:
         """One more unit. When it raises it alone is undone; the first one leaves that to whoever undoes them all."""
-        if not self.units:
-            yield self.connection
-        else:
+        is_first = not self.units
+        if not is_first:
             self.driver.execute("SAVEPOINT unit")
-            try:
-                yield self.connection
-            except BaseException:
-                if self.driver.in_transaction:
-                    self.driver.execute("ROLLBACK TO unit")
-                    self.driver.execute("RELEASE unit")
-                raise
+        try:
+            yield self.connection
+        except BaseException:
+            if not is_first and not self.is_lost:
+                self.driver.execute("ROLLBACK TO unit")
+                self.driver.execute("RELEASE unit")
+            raise
+        if self.is_lost:
+            raise Undone()
+        if not is_first:
             self.driver.execute("RELEASE unit")
         self.units += 1
 
+    def discard(self) -> None:
+        """Undo it, whatever state it is in, and close its connection."""
+        # SQLAlchemy does neither for a transaction that failed at its end, or with a connection that it gave up.
+        for last in (self.driver.rollback, self.driver.close, self.connection.close):
+            with suppress(Exception):
+                last()
+
     def end(self, error: Exception | None = None) -> None:
         """Tell all who wait for it that it is over."""
-        self.error = error
+        self.error, self.ended_by = error, threading.get_ident()
         if self.over is not None:
             self.over.set()
 
@@ -122,13 +144,21 @@ class Writer:
         driver's errors of the commit, and Undone.
         """
         expires = time.monotonic() + patience
-        with self._turn.within(patience):
-            transaction = self._transaction(expires)
-            try:
-                with transaction.unit() as connection:
-                    yield connection
-            finally:
-                self._leave(transaction)
+        is_shared = False
+        try:
+            with self._turn.within(patience):
+                transaction = self._transaction(expires)
+                is_shared = transaction.units > 0
+                try:
+                    with transaction.unit() as connection:
+                        yield connection
+                finally:
+                    self._leave(transaction)
+        except Exception:
+            if is_shared:
+                # It may have been refused for what another unit did, which is true only once that is durable.
+                self._wait_for(transaction)
+            raise
         self._wait_for(transaction)
 
     def close(self) -> None:
@@ -151,13 +181,12 @@ class Writer:
         return transaction
 
     def _leave(self, transaction: _Transaction) -> None:
-        if not transaction.driver.in_transaction:
-            # SQLite has undone it all: a disk is full or broken.
-            self._undo(transaction)
+        if transaction.is_lost:
+            transaction.discard()
             transaction.end(Undone())
         elif not transaction.units:
             self._undo(transaction)
-        elif self._turn.is_wanted and transaction.units < MOST_TOGETHER:
+        elif self._turn.is_wanted and time.monotonic() < transaction.shared_until:
             transaction.over = transaction.over or threading.Event()
             self._left = transaction
         else:
@@ -166,9 +195,11 @@ class Writer:
     def _commit(self, transaction: _Transaction) -> None:
         try:
             transaction.root.commit()
-        except Exception as error:
-            transaction.connection.close()
-            transaction.end(error)
+        except BaseException as error:
+            transaction.discard()
+            transaction.end(error if isinstance(error, Exception) else Undone())
+            if not isinstance(error, Exception):
+                raise
         else:
             self._kept = transaction.connection
             transaction.end()
@@ -178,11 +209,11 @@ class Writer:
         try:
             transaction.root.rollback()
         finally:
-            if transaction.driver.in_transaction:
-                # Not even that succeeded.
-                transaction.connection.close()
-            else:
+            if transaction.is_lost and not transaction.connection.invalidated:
                 self._kept = transaction.connection
+            else:
+                # Not even that succeeded.
+                transaction.discard()
 
     def _wait_for(self, transaction: _Transaction) -> None:
         while transaction.over is not None and not transaction.over.wait(LOOK_SECONDS):
@@ -190,5 +221,8 @@ class Writer:
                 if self._left is transaction:
                     self._left = None
                     self._commit(transaction)
-        if transaction.error is not None:
+        if transaction.error is None:
+            return
+        if transaction.ended_by == threading.get_ident():
             raise transaction.error
+        raise Undone() from transaction.error

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailsvc.services.ports import Ports
 from mailsvc.store import Store
-from mailsvc.store.writer import MOST_TOGETHER, Turn, Undone
+from mailsvc.store.writer import Turn, Undone
 from tests.service.running import wait_until
 from tests.store.units import note, noted
 
@@ -80,7 +80,7 @@ class Writers:
 @contextmanager
 def writers(store: Store) -> Iterator[Writers]:
     """Threads that write; all have ended when the block has."""
-    with ThreadPoolExecutor(2 * MOST_TOGETHER) as pool:
+    with ThreadPoolExecutor(8) as pool:
         all_of_them = Writers(store, pool)
         try:
             yield all_of_them
@@ -104,16 +104,21 @@ def test_units_that_wait_for_their_turn_are_kept_by_one_commit(store: Store, com
     assert len(commits) == 1
 
 
-def test_a_commit_is_not_put_off_for_ever(store: Store, commits: list[Connection]) -> None:
+def test_units_that_fail_cannot_put_off_the_commit_for_ever(store: Store) -> None:
+    def fail_until(done: Future[None]) -> None:
+        while not done.done():
+            with suppress(ZeroDivisionError), store.writing(LIMIT):
+                raise ZeroDivisionError
+
     with writers(store) as threads:
-        threads.begin(writes("0"))
-        for number in range(1, MOST_TOGETHER + 1):
-            threads.queue(writes(str(number)))
-        threads.go()
-        for unit in threads.units:
-            unit.result(LIMIT)
-    assert noted(store) == [str(number) for number in range(MOST_TOGETHER + 1)]
-    assert len(commits) == 2
+        threads.begin(writes("kept"))
+        first = threads.units[0]
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(4):
+                pool.submit(fail_until, first)
+            threads.go()
+            first.result(LIMIT)
+    assert noted(store) == ["kept"]
 
 
 def test_nobody_returns_before_the_commit(store: Store) -> None:
@@ -139,6 +144,28 @@ def test_nobody_returns_before_the_commit(store: Store) -> None:
         assert noted(store) == ["first", "last"]
 
 
+def test_what_a_unit_was_refused_for_is_durable_before_it_is_told(store: Store) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def last(connection: Connection) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+        note(connection, "last")
+
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(refused)
+        threads.queue(last)
+        threads.go()
+        assert begun.wait(LIMIT)
+        with pytest.raises(TimeoutError):
+            threads.units[1].result(0.1)
+        go.set()
+        with pytest.raises(ZeroDivisionError):
+            threads.units[1].result(LIMIT)
+    assert noted(store) == ["first", "last"]
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_unit_that_raises_is_undone_and_the_others_are_not(store: Store, place: int) -> None:
     def fails(connection: Connection) -> None:
@@ -159,17 +186,25 @@ def test_a_unit_that_raises_is_undone_and_the_others_are_not(store: Store, place
     assert noted(store) == ["a", "b"]
 
 
-def test_a_commit_that_fails_fails_for_all(store: Store) -> None:
-    def orphans(connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        connection.exec_driver_sql("UPDATE domain SET owner_id = 99")
+def refused(_connection: Connection) -> None:
+    raise ZeroDivisionError
 
+
+def orphans(connection: Connection) -> None:
+    """What is refused at the commit, with a result that was not read to its end."""
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    connection.exec_driver_sql("UPDATE domain SET owner_id = 99")
+    next(iter(connection.exec_driver_sql("SELECT 1 UNION SELECT 2")))
+
+
+def test_a_commit_that_fails_fails_for_all(store: Store) -> None:
     with writers(store) as threads:
         threads.begin(writes("first"))
+        threads.queue(refused)
         threads.queue(orphans)
         threads.go()
-        for unit in threads.units:
-            with pytest.raises(IntegrityError):
+        for unit, error in zip(threads.units, (Undone, Undone, IntegrityError), strict=True):
+            with pytest.raises(error):
                 unit.result(LIMIT)
     assert noted(store) == []
     with store.writing() as connection:
@@ -190,11 +225,47 @@ def test_who_was_undone_with_another_is_told(store: Store, raises: bool) -> None
         threads.begin(writes("first"))
         threads.queue(undoes)
         threads.go()
-        first, second = threads.units
-        with pytest.raises(Undone):
-            first.result(LIMIT)
-        assert isinstance(second.exception(LIMIT), ZeroDivisionError if raises else Exception)
+        for unit in threads.units:
+            with pytest.raises(Undone):
+                unit.result(LIMIT)
     assert noted(store) == []
+    with store.writing() as connection:
+        note(connection, "afterwards")
+    assert noted(store) == ["afterwards"]
+
+
+def test_who_shares_with_a_thread_that_exits_in_the_midst_is_told(store: Store) -> None:
+    """SQLAlchemy gives up a connection on which a statement did not come to its end."""
+
+    def exits(connection: Connection) -> None:
+        connection.invalidate()
+        raise SystemExit
+
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(exits)
+        threads.go()
+        for unit, error in zip(threads.units, (Undone, SystemExit), strict=True):
+            with pytest.raises(error):
+                unit.result(LIMIT)
+    with store.writing() as connection:
+        note(connection, "afterwards")
+    assert noted(store) == ["afterwards"]
+
+
+def test_who_shares_with_a_thread_that_exits_at_the_commit_is_told(store: Store) -> None:
+    def exits(_connection: Connection) -> None:
+        raise SystemExit
+
+    event.listen(store.engine, "commit", exits)
+    with writers(store) as threads:
+        threads.begin(writes("first"))
+        threads.queue(writes("second"))
+        threads.go()
+        for unit, error in zip(threads.units, (Undone, SystemExit), strict=True):
+            with pytest.raises(error):
+                unit.result(LIMIT)
+    event.remove(store.engine, "commit", exits)
     with store.writing() as connection:
         note(connection, "afterwards")
     assert noted(store) == ["afterwards"]
