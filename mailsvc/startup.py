@@ -18,6 +18,7 @@ from mailsvc.services import installation_id, publication, tokens, users, zones
 from mailsvc.services import secrets as sealed
 from mailsvc.services.ports import Ports
 from mailsvc.store import files, schema
+from mailsvc.store.engine import BUSY_SECONDS, once_free
 from mailsvc.store.models import PanelUser as Row
 from mailsvc.vault.seals import CannotOpen, create_key_file
 
@@ -97,8 +98,8 @@ def _open_database(ports: Ports) -> None:
 
 
 def _switch_to_wal(file: Path) -> None:
-    with closing(sqlite3.connect(file, timeout=5, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        once_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), BUSY_SECONDS)
 
 
 def _key_file(ports: Ports) -> None:

@@ -5,7 +5,7 @@ What differs between SQLite and PostgreSQL about them is said here and nowhere e
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -256,21 +256,29 @@ def _turn_of(connection: Connection, seconds: float = BUSY_SECONDS) -> Iterator[
 
 
 def _begin(connection: Connection, seconds: float) -> None:
-    """Begin on SQLite once nobody else writes; after ``seconds`` raise its error as SQLAlchemy has it.
+    """Begin on SQLite once nobody else writes; after ``seconds`` raise its error as SQLAlchemy has it."""
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        once_free(lambda: driver.execute("BEGIN IMMEDIATE"), seconds)
+    except sqlite3.Error:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def once_free(attempt: Callable[[], object], seconds: float) -> None:
+    """Do what needs SQLite's lock once nobody else has it; after ``seconds`` raise the driver's error.
 
     SQLite's own waiting sleeps longer each time, up to a tenth of a second. Of two processes that write all the time
-    one then waits for seconds: whoever has just committed is back before the other looks again.
+    one then waits for seconds: whoever has just committed is back before the other looks again. And for what could be a
+    deadlock, such as the change to a write-ahead log while somebody writes, it does not wait at all.
     """
     expires = time.monotonic() + seconds
-    driver: Any = connection.connection.dbapi_connection
     while True:
         try:
-            driver.execute("BEGIN IMMEDIATE")
+            attempt()
         except sqlite3.Error as error:
             is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
             if not is_busy or time.monotonic() >= expires:
-                break
+                raise
             time.sleep(LOOK_SECONDS)
         else:
             return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

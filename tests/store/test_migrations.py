@@ -4,6 +4,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from tests.store import catalogue, every_table
 from tests.store.conftest import NewDatabase
 from tests.store.later import LATER, add_later_revision
 from tests.store.processes import PORTS, child
+
+LIMIT = 30.0
+"""Seconds after which something that was to happen has not."""
 
 on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -171,6 +175,26 @@ def test_processes_that_start_at_once_all_succeed_and_the_schema_is_there_once(
     assert rows(store)[catalogue.VERSION_TABLE] == [(HEAD,)]
     if program == PREPARES:
         assert len(rows(store)["panel_user"]) == len(rows(store)["server"]) == 1
+
+
+@on_sqlite
+def test_a_start_waits_for_whoever_writes_a_database_without_a_log(empty: config.Settings) -> None:
+    """SQLite does not wait by itself then: another service may be starting, or a copy was put in place by hand."""
+    file = empty.database_file
+    assert file is not None
+    app = create_app(empty)
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError), closing(sqlite3.connect(file, timeout=LIMIT)) as impatient:
+            impatient.execute("PRAGMA journal_mode = WAL")
+        with ThreadPoolExecutor(1) as pool:
+            start = pool.submit(startup.prepare, app)
+            with pytest.raises(TimeoutError):
+                start.result(0.3)
+            other.execute("ROLLBACK")
+            start.result(LIMIT)
+    with app.extensions["mailsvc"].store.reading() as unit:
+        assert unit.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(
