@@ -1,4 +1,4 @@
-"""Turns to write on SQLite, and the commit that several units share.
+"""Turns to write, and on SQLite the commit that several units share.
 
 To make a commit durable takes longer than all the rest of a unit. So a thread whose unit is done, while another one
 waits for its turn, leaves its transaction open to that one, which goes on in it: the last of them commits for all. Each

@@ -199,14 +199,14 @@ def test_a_program_that_is_absent_is_a_failure_where_all_are_required(monkeypatc
 
 
 _HOLDS_SERVERS = """
-import sys, time
+import sys
 from pathlib import Path
 from tests.servers.dovecot import dovecot_auth
 from tests.servers.postgres import postgres
 from tests.servers.powerdns import powerdns
 with postgres(), powerdns(Path(sys.argv[1])), dovecot_auth(Path(sys.argv[1])):
     print("ready", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -216,7 +216,7 @@ def test_no_server_outlives_tests_that_are_killed(database: Path) -> None:
         pass  # skips where one of them is absent
     command = [sys.executable, "-c", _HOLDS_SERVERS, str(database)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "ready\n"
         begun = _descendants(holder.pid)

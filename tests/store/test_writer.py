@@ -40,6 +40,21 @@ def commits(store: Store) -> Iterator[list[Connection]]:
 Unit = Callable[[Connection], object]
 
 
+class Held:
+    """A unit that does what ``unit`` does once it may ``go`` on."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self.begun = threading.Event()
+        self.go = threading.Event()
+
+    def write(self, connection: Connection) -> None:
+        """Be the unit."""
+        self.begun.set()
+        assert self.go.wait(LIMIT)
+        self._unit(connection)
+
+
 class Writers:
     """Threads that write one unit each, in the order in which they were told to."""
 
@@ -47,20 +62,14 @@ class Writers:
         self._store = store
         self._pool = pool
         self._waiting = 0
-        self._go = threading.Event()
+        self._first: Held | None = None
         self.units: list[Future[None]] = []
 
     def begin(self, unit: Unit) -> None:
         """Let a unit begin, and go on only after ``go``: all others queue behind it."""
-        begun = threading.Event()
-
-        def held(connection: Connection) -> None:
-            begun.set()
-            assert self._go.wait(LIMIT)
-            unit(connection)
-
-        self.units.append(self._pool.submit(self._write, held))
-        assert begun.wait(LIMIT)
+        self._first = Held(unit)
+        self.units.append(self._pool.submit(self._write, self._first.write))
+        assert self._first.begun.wait(LIMIT)
 
     def queue(self, unit: Unit) -> None:
         """Let a unit wait for its turn."""
@@ -70,7 +79,8 @@ class Writers:
 
     def go(self) -> None:
         """Let the first one go on."""
-        self._go.set()
+        if self._first is not None:
+            self._first.go.set()
 
     def _write(self, unit: Unit) -> None:
         with self._store.writing(LIMIT) as connection:
@@ -122,45 +132,33 @@ def test_units_that_fail_cannot_put_off_the_commit_for_ever(store: Store) -> Non
 
 
 def test_nobody_returns_before_the_commit(store: Store) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    def last(connection: Connection) -> None:
-        begun.set()
-        assert go.wait(LIMIT)
-        note(connection, "last")
-
+    last = Held(writes("last"))
     with writers(store) as threads:
         threads.begin(writes("first"))
-        threads.queue(last)
+        threads.queue(last.write)
         threads.go()
-        assert begun.wait(LIMIT)
+        assert last.begun.wait(LIMIT)
         first = threads.units[0]
         # Not even when it has looked more than once whether it should commit itself.
         with pytest.raises(TimeoutError):
             first.result(0.1)
         assert noted(store) == []
-        go.set()
+        last.go.set()
         first.result(LIMIT)
         assert noted(store) == ["first", "last"]
 
 
 def test_what_a_unit_was_refused_for_is_durable_before_it_is_told(store: Store) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    def last(connection: Connection) -> None:
-        begun.set()
-        assert go.wait(LIMIT)
-        note(connection, "last")
-
+    last = Held(writes("last"))
     with writers(store) as threads:
         threads.begin(writes("first"))
         threads.queue(refused)
-        threads.queue(last)
+        threads.queue(last.write)
         threads.go()
-        assert begun.wait(LIMIT)
+        assert last.begun.wait(LIMIT)
         with pytest.raises(TimeoutError):
             threads.units[1].result(0.1)
-        go.set()
+        last.go.set()
         with pytest.raises(ZeroDivisionError):
             threads.units[1].result(LIMIT)
     assert noted(store) == ["first", "last"]
